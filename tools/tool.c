@@ -1,0 +1,291 @@
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/tool.h"
+
+#define REDRAW_INTERVAL_S 0.1
+#define BAR_WIDTH 24
+
+int tool_verbosity;
+enum tool_progress_mode tool_progress_mode = TOOL_PROGRESS_AUTO;
+
+static bool set_progress_mode(const char *text)
+{
+	if (strcmp(text, "auto") == 0)
+		tool_progress_mode = TOOL_PROGRESS_AUTO;
+	else if (strcmp(text, "always") == 0)
+		tool_progress_mode = TOOL_PROGRESS_ALWAYS;
+	else if (strcmp(text, "never") == 0)
+		tool_progress_mode = TOOL_PROGRESS_NEVER;
+	else {
+		tool_error(text, "use auto, always or never",
+		           "--progress does not know this value");
+		return false;
+	}
+	return true;
+}
+
+bool tool_common_option(int c)
+{
+	switch (c) {
+	case 'q':
+		tool_verbosity--;
+		return true;
+	case 'v':
+		tool_verbosity++;
+		return true;
+	case TOOL_OPT_PROGRESS:
+		return set_progress_mode(optarg);
+	default:
+		return false; /* getopt has named the wrong option */
+	}
+}
+
+bool tool_use_color(void)
+{
+	const char *no_color = getenv("NO_COLOR");
+
+	return (no_color == NULL || *no_color == '\0') &&
+	       isatty(STDERR_FILENO);
+}
+
+/*
+ * One fwrite per message, so that the messages of several threads do not mix.
+ */
+static void print_message(const char *kind, const char *where,
+                          const char *todo, const char *what, va_list ap)
+{
+	int saved_errno = errno;
+	const bool color = tool_use_color();
+	char *text = NULL, *line = NULL;
+	int len = -1;
+
+	if (vasprintf(&text, what, ap) >= 0)
+		len = asprintf(&line, "%scaefs: %s%s%s%s%s%s%s\n",
+		               color ? "\r\033[K" : "", kind, text,
+		               where != NULL ? ": " : "",
+		               where != NULL ? where : "",
+		               todo != NULL ? ": " : "",
+		               todo != NULL ? todo : "", "");
+	if (len >= 0)
+		fwrite(line, 1, (size_t)len, stderr);
+	else
+		fputs("caefs: out of memory\n", stderr);
+	if (len >= 0)
+		free(line);
+	free(text);
+	errno = saved_errno;
+}
+
+void tool_error(const char *where, const char *todo, const char *what, ...)
+{
+	va_list ap;
+
+	va_start(ap, what);
+	print_message("", where, todo, what, ap);
+	va_end(ap);
+}
+
+void tool_warning(const char *where, const char *todo, const char *what, ...)
+{
+	va_list ap;
+
+	if (tool_verbosity < 0)
+		return;
+	va_start(ap, what);
+	print_message("warning: ", where, todo, what, ap);
+	va_end(ap);
+}
+
+void tool_verbose(const char *what, ...)
+{
+	va_list ap;
+
+	if (tool_verbosity < 1)
+		return;
+	va_start(ap, what);
+	print_message("", NULL, NULL, what, ap);
+	va_end(ap);
+}
+
+int tool_usage_error(const char *command, const char *what, ...)
+{
+	char todo[64];
+	va_list ap;
+
+	snprintf(todo, sizeof todo, "see caefs %s --help", command);
+	va_start(ap, what);
+	print_message("", command, todo, what, ap);
+	va_end(ap);
+	return TOOL_USAGE;
+}
+
+int tool_exit_for_errno(int err)
+{
+	switch (err) {
+	case 0:
+		return TOOL_OK;
+	case EIO:
+	case EBADMSG:
+	case EILSEQ:
+	case EUCLEAN:
+	case EINVAL:
+	case ERANGE:
+	case EDOM:
+		return TOOL_DATA;
+	default:
+		return TOOL_SYSTEM;
+	}
+}
+
+double tool_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+char *tool_format_bytes(char out[TOOL_SIZE_MAX], uint64_t nbytes)
+{
+	static const char *const units[] = { "B",   "KiB", "MiB", "GiB",
+		                             "TiB", "PiB", "EiB" };
+	double value = (double)nbytes;
+	size_t unit = 0;
+
+	while (value >= 1024 && unit + 1 < sizeof units / sizeof *units) {
+		value /= 1024;
+		unit++;
+	}
+	snprintf(out, TOOL_SIZE_MAX, "%.*f %s", unit == 0 ? 0 : 1, value,
+	         units[unit]);
+	return out;
+}
+
+char *tool_format_ratio(char out[TOOL_SIZE_MAX], uint64_t original_nbytes,
+                        uint64_t stored_nbytes)
+{
+	if (stored_nbytes == 0)
+		snprintf(out, TOOL_SIZE_MAX, "-");
+	else
+		snprintf(out, TOOL_SIZE_MAX, "%.2fx",
+		         (double)original_nbytes / (double)stored_nbytes);
+	return out;
+}
+
+char *tool_format_seconds(char out[TOOL_SIZE_MAX], double seconds)
+{
+	if (seconds < 60)
+		snprintf(out, TOOL_SIZE_MAX, "%.1f s", seconds);
+	else if (seconds < 3600)
+		snprintf(out, TOOL_SIZE_MAX, "%d:%02d", (int)(seconds / 60),
+		         (int)seconds % 60);
+	else
+		snprintf(out, TOOL_SIZE_MAX, "%.0f:%02d:%02d",
+		         seconds < 3.6e9 ? (double)(long)(seconds / 3600) : 1e6,
+		         (int)((long)(seconds / 60) % 60),
+		         (int)((long)seconds % 60));
+	return out;
+}
+
+static bool progress_wanted(void)
+{
+	switch (tool_progress_mode) {
+	case TOOL_PROGRESS_ALWAYS:
+		return true;
+	case TOOL_PROGRESS_NEVER:
+		return false;
+	default:
+		return tool_verbosity >= 0 && isatty(STDERR_FILENO);
+	}
+}
+
+void tool_progress_begin(struct tool_progress *p, const char *label,
+                         enum tool_progress_unit unit, uint64_t total)
+{
+	*p = (struct tool_progress){
+		.label = label,
+		.unit = unit,
+		.total = total,
+		.started = tool_now(),
+		.enabled = progress_wanted(),
+	};
+}
+
+static void format_bar(char out[BAR_WIDTH + 16], double share)
+{
+	char cells[BAR_WIDTH + 1];
+	int filled = (int)(share * BAR_WIDTH);
+
+	memset(cells, ' ', BAR_WIDTH);
+	memset(cells, '#', (size_t)filled);
+	cells[BAR_WIDTH] = '\0';
+	snprintf(out, BAR_WIDTH + 16, "%3d %% [%s]  ", (int)(share * 100),
+	         cells);
+}
+
+static void progress_draw(struct tool_progress *p, double now)
+{
+	const double elapsed = now - p->started;
+	const double rate = elapsed > 0 ? (double)p->done / elapsed : 0;
+	char amount[TOOL_SIZE_MAX], speed[TOOL_SIZE_MAX + 4];
+	char left[TOOL_SIZE_MAX + 8] = "", bar[BAR_WIDTH + 16] = "";
+	char buf[TOOL_SIZE_MAX];
+
+	if (p->unit == TOOL_PROGRESS_BYTES) {
+		tool_format_bytes(amount, p->done);
+		snprintf(speed, sizeof speed, "%s/s",
+		         tool_format_bytes(buf, (uint64_t)rate));
+	} else {
+		snprintf(amount, sizeof amount, "%llu",
+		         (unsigned long long)p->done);
+		snprintf(speed, sizeof speed, "%.1f/s", rate);
+	}
+	if (p->total > 0) {
+		uint64_t done = p->done < p->total ? p->done : p->total;
+
+		format_bar(bar, (double)done / (double)p->total);
+		if (rate > 0)
+			snprintf(left, sizeof left, "  %s left",
+			         tool_format_seconds(
+					 buf, (double)(p->total - done) / rate));
+	}
+	fprintf(stderr, "\r\033[K%s  %s%s  %s%s%s%s", p->label, bar, amount,
+	        speed, left, p->note[0] != '\0' ? "  " : "", p->note);
+	fflush(stderr);
+	p->drawn = now;
+}
+
+void tool_progress_update(struct tool_progress *p, uint64_t done)
+{
+	double now;
+
+	p->done = done;
+	if (!p->enabled)
+		return;
+	now = tool_now();
+	if (now - p->drawn >= REDRAW_INTERVAL_S)
+		progress_draw(p, now);
+}
+
+void tool_progress_note(struct tool_progress *p, const char *note, ...)
+{
+	va_list ap;
+
+	va_start(ap, note);
+	vsnprintf(p->note, sizeof p->note, note, ap);
+	va_end(ap);
+}
+
+void tool_progress_end(struct tool_progress *p)
+{
+	if (p->enabled && p->drawn > 0)
+		fputs("\r\033[K", stderr);
+	p->enabled = false;
+}
