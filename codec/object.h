@@ -1,0 +1,111 @@
+/* codec/object.h - the container: one file's bytes as one immutable object.
+ *
+ * An object holds the regions of a file (codec/layout.h), each cut into chunks
+ * that are contiguous in the file and decode without their neighbours, an index,
+ * and checksums: of the index, and for each chunk of the bytes it serves.
+ * doc/format.md describes every byte.
+ *
+ * Memory: encoding and decoding use a small multiple of the chunk size for each
+ * thread, whatever the size of the file.
+ *
+ * Thread safety: a struct object is immutable after object_open() and may be
+ * used by any number of threads, each with its own arena.
+ */
+#ifndef CAEFS_CODEC_OBJECT_H
+#define CAEFS_CODEC_OBJECT_H
+
+#include "codec/chunk.h"
+#include "codec/layout.h"
+#include "common/progress.h"
+
+/* Where encoded bytes go, first to last. */
+struct byte_sink {
+        enum caefs_err (*write)(void *context, const void *data, size_t n);
+        void *context;
+};
+
+/* Finds the model with this hash, or NULL; the model must outlive the object. */
+struct model_finder {
+        const struct model *(*find)(void *context, uint64_t hash);
+        void *context;
+};
+
+struct object;
+
+struct object_options {
+        struct bound        bound;
+        enum scope          scope;
+        enum effort         effort;
+        int                 family;     /* enum family, or 0 for all */
+        size_t              chunk;      /* wanted raw bytes of a chunk; 0: the effort's own */
+        struct layout_hint  hint;
+        const struct model *model;      /* or NULL */
+        unsigned            threads;    /* 0 or 1: this thread alone */
+        const struct object *previous;  /* the object this one rewrites, or NULL: chunks
+                                         * that serve the same bytes are carried over,
+                                         * and values whose bits are what it served keep
+                                         * them (DESIGN 4, "rewriting") */
+        struct progress    *progress;   /* told of every chunk, may cancel; or NULL */
+};
+
+struct object_report {
+        uint64_t logical_bytes;
+        uint64_t stored_bytes;
+        double   worst;                 /* largest |x' - x| over all finite values */
+        double   worst_over_bound;      /* largest error over its bound; <= 1 */
+        uint64_t family_bytes[FAMILY_LIMIT];   /* stored, by family; [0]: others */
+        uint64_t family_values[FAMILY_LIMIT];
+        uint64_t patched;               /* values kept exactly in patches */
+        uint64_t lossy_values;          /* values whose bits changed */
+        uint64_t chunks;
+        uint64_t carried;               /* chunks carried over from PREVIOUS */
+        const char *fallback;           /* the first reason why a chunk did not get the bound; or NULL */
+};
+
+/* Encodes SOURCE into SINK; every chunk is decoded and compared before it is
+ * written.  On failure what was written is useless. */
+enum caefs_err object_encode(const struct byte_source *source, const struct object_options *o,
+                             const struct byte_sink *sink, struct object_report *report);
+
+/* Opens an encoded object.  SOURCE and FINDER's model must stay until
+ * object_close(); SOURCE's read must be callable from any thread. */
+enum caefs_err object_open(const struct byte_source *source, const struct model_finder *finder,
+                           struct object **out);
+void object_close(struct object *o);            /* NULL: nothing */
+
+/* What it says of itself. */
+struct object_info {
+        uint64_t     logical_bytes;
+        uint64_t     stored_bytes;
+        struct bound bound;
+        enum scope   scope;
+        uint64_t     model_hash;        /* 0: none needed */
+        size_t       nregions;
+        size_t       nchunks;
+};
+const struct object_info *object_info(const struct object *o);
+const struct region      *object_region(const struct object *o, size_t index);
+
+/* Chunk INDEX covers LENGTH bytes of the file from OFFSET. */
+struct chunk_extent {
+        uint64_t offset;
+        uint64_t length;
+        uint64_t stored;        /* bytes in the object */
+        size_t   region;
+        int      family;        /* enum family; 0: none */
+};
+enum caefs_err object_chunk(const struct object *o, size_t index, struct chunk_extent *e);
+
+/* The chunk that holds file byte OFFSET < logical_bytes. */
+size_t object_chunk_at(const struct object *o, uint64_t offset);
+
+/* Decodes one chunk into BUFFER (its LENGTH bytes) and proves it by its checksum.
+ * CAEFS_ERR_CORRUPT when anything is wrong; other chunks stay readable. */
+enum caefs_err object_read_chunk(const struct object *o, size_t index, struct arena *arena,
+                                 void *buffer);
+
+/* Reads N bytes of the file from OFFSET through object_read_chunk(): simple, for
+ * tools; the mount has a cache of its own. */
+enum caefs_err object_read(const struct object *o, void *buffer, size_t n, uint64_t offset);
+
+#endif

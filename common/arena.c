@@ -1,0 +1,111 @@
+/* common/arena.c - a stack of malloc'ed blocks. */
+#include "common/arena.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#define ALIGNMENT     64
+#define BLOCK_MINIMUM ((size_t) 1 << 20)
+
+/* The header takes one alignment unit, so that the payload stays aligned. */
+struct arena_block {
+        struct arena_block *below;
+        struct arena_block *spare;      /* released, kept for the next need; or NULL */
+        size_t              size;       /* of the payload */
+        size_t              used;
+};
+
+_Static_assert(sizeof(struct arena_block) <= ALIGNMENT, "header fits its unit");
+
+static struct arena_block *
+block_new(size_t size)
+{
+        struct arena_block *block = aligned_alloc(ALIGNMENT, ALIGNMENT + size);
+
+        if (block != NULL)
+                *block = (struct arena_block) { .size = size };
+        return block;
+}
+
+void *
+arena_alloc(struct arena *a, size_t size)
+{
+        if (size > SIZE_MAX / 4)
+                return NULL;
+        size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        struct arena_block *block = a->current;
+        if (block == NULL || size > block->size - block->used) {
+                struct arena_block *next = block == NULL ? NULL : block->spare;
+                if (next != NULL && next->size >= size) {
+                        block->spare = NULL;
+                } else {
+                        next = block_new(size < BLOCK_MINIMUM ? BLOCK_MINIMUM : size);
+                        if (next == NULL)
+                                return NULL;
+                }
+                next->below = block;
+                next->used = 0;
+                a->current = block = next;
+        }
+        char *at = (char *) block + ALIGNMENT + block->used;
+        block->used += size;
+        return at;
+}
+
+void *
+arena_array(struct arena *a, size_t count, size_t size)
+{
+        size_t total;
+
+        if (__builtin_mul_overflow(count, size, &total))
+                return NULL;
+        return arena_alloc(a, total);
+}
+
+struct arena_mark
+arena_mark(const struct arena *a)
+{
+        return (struct arena_mark) {
+                .block = a->current,
+                .used = a->current == NULL ? 0 : a->current->used,
+        };
+}
+
+/* Frees BLOCK and the spare that hangs at it. */
+static void
+block_free(struct arena_block *block)
+{
+        free(block->spare);
+        free(block);
+}
+
+void
+arena_release(struct arena *a, struct arena_mark mark)
+{
+        /* An arena that was empty at the mark keeps its lowest block, emptied. */
+        while (a->current != mark.block && a->current->below != NULL) {
+                struct arena_block *block = a->current;
+                struct arena_block *below = block->below;
+                free(block->spare);
+                block->spare = NULL;
+                if (below->spare == NULL || below->spare->size < block->size) {
+                        free(below->spare);
+                        below->spare = block;
+                } else {
+                        block_free(block);
+                }
+                a->current = below;
+        }
+        if (a->current != NULL)
+                a->current->used = a->current == mark.block ? mark.used : 0;
+}
+
+void
+arena_free(struct arena *a)
+{
+        while (a->current != NULL) {
+                struct arena_block *below = a->current->below;
+                block_free(a->current);
+                a->current = below;
+        }
+}
