@@ -123,13 +123,13 @@ mount_store() {
     fail "cannot mount $store"
 }
 
-# _gone PID SECONDS: waits for the process to end.
+# _gone PID SECONDS: waits for a child to end (it is then a zombie until
+# somebody waits for it).
 _gone() {
     local i
     for ((i = 0; i < $2 * 20; i++)); do
-        kill -0 "$1" 2>/dev/null || return 0
-        # A zombie of ours is gone as well.
-        case "$(ps -o stat= -p "$1" 2>/dev/null)" in Z* | '') return 0 ;; esac
+        grep -q '^State:[[:space:]]*[^Z]' "/proc/$1/status" 2>/dev/null ||
+            return 0
         sleep 0.05
     done
     return 1
