@@ -1,0 +1,66 @@
+/* codec/train.h - training a model from arrays.
+ *
+ * The autoencoder of "High-Ratio Lossy Compression: Exploring the Autoencoder to
+ * Compress Scientific Data" (sec. 3): fully connected, seven layers (512-64-8-1
+ * and back by default), normalised blocks, Adam, minibatches, stopped when the
+ * validation loss stops falling.  Training fakes the quantisation of the integer
+ * network (straight-through), so what is installed is what was validated.
+ *
+ * Deterministic: same data, options and seed give the same model, bit for bit,
+ * on one machine, whatever the number of threads.
+ *
+ * Thread safety: one call at a time in a process (OpenBLAS threads are set).
+ */
+#ifndef CAEFS_CODEC_TRAIN_H
+#define CAEFS_CODEC_TRAIN_H
+
+#include "codec/layout.h"
+#include "codec/model.h"
+
+struct train_options {
+        struct bound bound;             /* what to train for */
+        enum scope   scope;
+        int          family;            /* enum family; 0: whatever pays */
+        unsigned     layer[MODEL_MAX_LAYERS];   /* encoder's sizes, e.g. 512, 64, 8, 1 */
+        unsigned     nlayers;           /* 0: the default */
+        double       proportion;        /* of the data, first part; 0 < p <= 1 */
+        uint32_t     epochs;            /* at most; 0: the default */
+        double       time_limit;        /* seconds; 0: the default */
+        uint64_t     seed;
+        unsigned     threads;           /* 0: all */
+        size_t       batch;             /* blocks a minibatch; 0: the default */
+        bool         force;             /* keep the model even when it does not pay */
+        const struct model *warm_start; /* or NULL */
+};
+
+/* One array: a value region of a file. */
+struct train_input {
+        const struct byte_source *source;
+        struct region             region;
+};
+
+/* Told after each epoch (at most ten times a second); false stops early and
+ * keeps the best model so far. */
+struct train_progress {
+        uint32_t epoch, epochs;
+        double   train_loss, validation_loss;
+        double   seconds, seconds_left;
+};
+typedef bool train_watch(void *context, const struct train_progress *p);
+
+/* What came of it.  MODEL is NULL when nothing pays (and WHY says so). */
+struct train_result {
+        struct model *model;            /* the caller frees */
+        uint64_t      plain_bytes;      /* held-back data, encoded without a model */
+        uint64_t      model_bytes;      /* the same data with it, the model's own bytes shared
+                                         * out over the whole data */
+        double        train_loss, validation_loss, seconds;
+        uint32_t      epochs;
+        char          why[160];         /* one sentence for a person */
+};
+
+enum caefs_err train_model(const struct train_input *input, size_t ninputs,
+                           const struct train_options *options,
+                           train_watch *watch, void *context, struct train_result *out);
+
+#endif

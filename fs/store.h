@@ -1,0 +1,253 @@
+/* fs/store.h - the file system without FUSE.
+ *
+ * A store is a directory (doc/design.md, "The store"): a SQLite catalogue,
+ * immutable objects, and staging files that hold the exact bytes of files being
+ * written.  This interface is what the mount and the tools stand on; tests use it
+ * without a mount.  It speaks of inodes and open files in POSIX terms.
+ *
+ * Permissions: the kernel checks them (default_permissions); the store keeps
+ * owner and mode, clears setuid and setgid where POSIX says so, and does not
+ * judge access.
+ *
+ * The life of a file: staged (bytes as written, in STORE/staging) -> sealed (an
+ * object, encoded by a background worker, verified, durable) -> written again:
+ * staged.  While a file is open for writing after its last commit its new bytes
+ * are a draft; flush, fsync, rename and the last close commit the draft to the
+ * catalogue.  A crash drops drafts: the file is its old self, or, committed, its
+ * new one.  A file is sealed only while nobody has it open.
+ *
+ * Grouping: changes of names and attributes go into one SQLite transaction that
+ * is committed at fsync, every commit interval, and at close; so a crash leaves a
+ * consistent prefix.  Staged bytes that a transaction speaks of are made durable
+ * before it commits.
+ *
+ * Thread safety: every function may be called from any thread, except store_open()
+ * and store_close().  Locks are documented in fs/store_internal.h.
+ */
+#ifndef CAEFS_FS_STORE_H
+#define CAEFS_FS_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "codec/object.h"
+#include "common/error.h"
+
+struct store;
+struct store_file;              /* an open file description */
+
+#define STORE_ROOT_INODE 1
+#define STORE_NAME_MAX   255    /* bytes of a name */
+
+typedef uint64_t store_inode;
+
+/* ---- stores ------------------------------------------------------------- */
+
+struct store_options {
+        bool     read_only;             /* no lock, catalogue opened immutable */
+        double   commit_interval;       /* seconds; 0: the default, 1 */
+        double   seal_delay;            /* seconds a closed file waits; 0: none */
+        unsigned seal_threads;          /* workers; 0: the default, the number of cores */
+        bool     no_background;         /* tests and tools: nothing runs unless asked */
+        uint64_t cache_bytes;           /* of decoded chunks; 0: the default, 256 MiB */
+};
+
+/* Makes an empty store in PATH, which is created or must be an empty directory. */
+enum caefs_err store_make(const char *path);
+
+/* Opens and recovers.  CAEFS_ERR_BUSY: another writer has it; CAEFS_ERR_VERSION. */
+enum caefs_err store_open(const char *path, const struct store_options *o, struct store **out);
+
+/* Commits, stops workers, closes.  All files must be released before. */
+enum caefs_err store_close(struct store *s);
+
+/* Everything so far is durable when it returns. */
+enum caefs_err store_commit(struct store *s);
+
+/* Seals everything staged at or below INODE and makes it durable; waits for files
+ * that are open until they close, or, with WAIT false, leaves them staged. Counts what could
+ * not be sealed in *LEFT (may be NULL). */
+enum caefs_err store_sync_tree(struct store *s, store_inode inode, bool wait,
+                               struct progress *progress, uint64_t *left);
+
+/* ---- who is asking ------------------------------------------------------ */
+
+struct store_caller {
+        uid_t  uid;
+        gid_t  gid;
+        mode_t umask;
+};
+
+/* ---- names -------------------------------------------------------------- */
+
+/* struct stat has st_ino, st_mode, st_nlink, st_uid, st_gid, st_rdev, st_size
+ * (logical), st_blksize, st_blocks (stored bytes / 512, at least 1 for a file
+ * that is not empty), and the times. */
+
+/* Finds NAME in DIRECTORY.  Each success of lookup, make, create, link … counts one
+ * reference of the caller's (the kernel's) to the inode; store_forget() gives N
+ * back.  Inodes with references stay in memory and, unlinked, on disk. */
+enum caefs_err store_lookup(struct store *s, store_inode directory, const char *name,
+                            struct stat *st);
+void           store_forget(struct store *s, store_inode inode, uint64_t n);
+
+enum caefs_err store_mknod(struct store *s, const struct store_caller *c, store_inode directory,
+                           const char *name, mode_t mode, dev_t device, struct stat *st);
+enum caefs_err store_mkdir(struct store *s, const struct store_caller *c, store_inode directory,
+                           const char *name, mode_t mode, struct stat *st);
+enum caefs_err store_symlink(struct store *s, const struct store_caller *c, store_inode directory,
+                             const char *name, const char *target, struct stat *st);
+enum caefs_err store_link(struct store *s, store_inode inode, store_inode directory,
+                          const char *name, struct stat *st);
+enum caefs_err store_unlink(struct store *s, store_inode directory, const char *name);
+enum caefs_err store_rmdir(struct store *s, store_inode directory, const char *name);
+
+/* FLAGS: 0, RENAME_NOREPLACE or RENAME_EXCHANGE. */
+enum caefs_err store_rename(struct store *s, store_inode from, const char *from_name,
+                            store_inode to, const char *to_name, unsigned flags);
+
+enum caefs_err store_readlink(struct store *s, store_inode inode, char *target, size_t size);
+
+/* Walks a directory from OFFSET (0: the start; else what the last entry gave as
+ * its NEXT).  FILL returns false when it is full: that entry is not consumed.  An
+ * entry that is there for the whole walk comes exactly once. "." and ".." come first.
+ * With REFERENCE each entry that FILL takes counts a reference, as lookup does
+ * (readdirplus), except "." and "..". */
+typedef bool store_fill(void *context, const char *name, const struct stat *st, uint64_t next);
+enum caefs_err store_read_directory(struct store *s, store_inode inode, uint64_t offset,
+                                    bool reference, store_fill *fill, void *context);
+
+/* ---- attributes --------------------------------------------------------- */
+
+enum caefs_err store_getattr(struct store *s, store_inode inode, struct stat *st);
+
+/* Which of ST to set; SIZE goes through FILE when the caller has it open, else NULL. */
+enum {
+        STORE_SET_MODE = 1, STORE_SET_UID = 2, STORE_SET_GID = 4, STORE_SET_SIZE = 8,
+        STORE_SET_ATIME = 16, STORE_SET_MTIME = 32, STORE_SET_ATIME_NOW = 64,
+        STORE_SET_MTIME_NOW = 128, STORE_SET_CTIME = 256,
+};
+enum caefs_err store_setattr(struct store *s, const struct store_caller *c, store_inode inode,
+                             struct store_file *file, unsigned what, const struct stat *want,
+                             struct stat *st);
+
+/* SIZE 0 asks for the length.  user.caefs.NAME are properties (meta), validated;
+ * user.caefs.effective.NAME and user.caefs.stat.NAME are computed and read-only. */
+enum caefs_err store_getxattr(struct store *s, store_inode inode, const char *name,
+                              void *value, size_t size, size_t *length);
+enum caefs_err store_setxattr(struct store *s, store_inode inode, const char *name,
+                              const void *value, size_t size, int flags);
+enum caefs_err store_listxattr(struct store *s, store_inode inode, char *list, size_t size,
+                               size_t *length);
+enum caefs_err store_removexattr(struct store *s, store_inode inode, const char *name);
+
+enum caefs_err store_statfs(struct store *s, struct statvfs *out);
+
+/* ---- open files --------------------------------------------------------- */
+
+/* FLAGS as open(2): access mode, O_TRUNC, O_APPEND. */
+enum caefs_err store_create(struct store *s, const struct store_caller *c, store_inode directory,
+                            const char *name, mode_t mode, int flags, struct stat *st,
+                            struct store_file **out);
+enum caefs_err store_file_open(struct store *s, store_inode inode, int flags,
+                               struct store_file **out);
+
+/* Reads up to N bytes; *GOT is less only at the end of the file.  A damaged chunk
+ * is CAEFS_ERR_CORRUPT for reads that touch it, and only for those. */
+enum caefs_err store_file_read(struct store_file *f, void *buffer, size_t n, uint64_t offset,
+                               size_t *got);
+enum caefs_err store_file_write(struct store_file *f, const void *data, size_t n,
+                                uint64_t offset, size_t *put);
+
+/* MODE as fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE. */
+enum caefs_err store_file_allocate(struct store_file *f, int mode, uint64_t offset,
+                                   uint64_t length);
+
+/* WHENCE SEEK_DATA or SEEK_HOLE. */
+enum caefs_err store_file_seek(struct store_file *f, uint64_t offset, int whence,
+                               uint64_t *found);
+
+/* copy_file_range(2). */
+enum caefs_err store_file_copy(struct store_file *from, uint64_t from_offset,
+                               struct store_file *to, uint64_t to_offset, uint64_t n,
+                               uint64_t *copied);
+
+enum caefs_err store_file_flush(struct store_file *f);          /* a close(2): commits the draft */
+enum caefs_err store_file_sync(struct store_file *f, bool data_only);   /* durable */
+void           store_file_release(struct store_file *f);        /* the last close */
+
+/* ---- properties --------------------------------------------------------- */
+
+/* NAME without prefix: bound, scope, effort, codec, model, dtype, dims, layout, seal,
+ * chunk.  VALUE NULL removes (inherit). CAEFS_ERR_ARGUMENT with a sentence. */
+enum caefs_err store_property_set(struct store *s, store_inode inode, const char *name,
+                                  const char *value);
+
+struct store_property {
+        char value[256];
+        char source[16];        /* "local", "inherited", "default" */
+        store_inode from;       /* where an inherited value is set */
+};
+enum caefs_err store_property_get(struct store *s, store_inode inode, const char *name,
+                                  struct store_property *out);
+
+/* NULL-terminated names of all properties. */
+const char *const *store_property_names(void);
+
+/* ---- models ------------------------------------------------------------- */
+
+/* Keeps MODEL in the catalogue (nothing happens when it is there already) . */
+enum caefs_err store_model_add(struct store *s, const struct model *m, const char *record_json);
+
+struct store_model {
+        uint64_t hash;
+        uint64_t bytes;
+        uint64_t objects;       /* how many need it */
+        int64_t  created;       /* seconds since 1970 */
+};
+typedef bool store_model_fill(void *context, const struct store_model *m);
+enum caefs_err store_model_list(struct store *s, store_model_fill *fill, void *context);
+/* The model, kept by the store until it closes. CAEFS_ERR_NO_ENTRY. */
+enum caefs_err store_model_find(struct store *s, uint64_t hash, const struct model **out);
+enum caefs_err store_model_remove(struct store *s, uint64_t hash);      /* CAEFS_ERR_BUSY when needed */
+
+/* ---- looking inside ----------------------------------------------------- */
+
+struct store_file_info {
+        char     state[16];             /* "staged", "sealed", "empty" */
+        uint64_t logical_bytes;
+        uint64_t stored_bytes;
+        char     bound[32];             /* the object's; "" when staged */
+        char     codec[64];             /* families, largest first, e.g. "lorenzo+patch" */
+        double   worst, worst_over_bound;
+        uint64_t model;                 /* hash or 0 */
+        uint64_t lossy_values;
+        char     fallback[96];          /* why not all of it is within a bound; or "" */
+};
+enum caefs_err store_file_info(struct store *s, store_inode inode, struct store_file_info *out);
+
+/* The object of a sealed file, for explain; the caller closes with store_object_release(). */
+enum caefs_err store_object_get(struct store *s, store_inode inode, const struct object **out);
+void           store_object_release(struct store *s, const struct object *o);
+
+/* Path relative to the root ("/a/b") to inode, one reference as lookup. */
+enum caefs_err store_resolve(struct store *s, const char *path, store_inode *inode);
+
+/* ---- integrity ---------------------------------------------------------- */
+
+struct store_check_report {
+        uint64_t files, objects, bytes;
+        uint64_t problems;
+};
+/* Structure: catalogue, names, link counts, objects and staging present, orphans.
+ * With READ_ALL every chunk of every object is decoded and proved (scrub).  Each problem is told
+ * to TELL in one sentence. */
+enum caefs_err store_check(struct store *s, bool read_all, struct progress *progress,
+                           void (*tell)(void *context, const char *sentence), void *context,
+                           struct store_check_report *out);
+
+#endif
