@@ -62,17 +62,21 @@ static void print_message(const char *kind, const char *where,
                           const char *todo, const char *what, va_list ap)
 {
 	int saved_errno = errno;
-	const bool color = tool_use_color();
 	char *text = NULL, *line = NULL;
 	int len = -1;
+	bool color;
 
-	if (vasprintf(&text, what, ap) >= 0)
-		len = asprintf(&line, "%scaefs: %s%s%s%s%s%s%s\n",
+	/* %m needs errno as it was; isatty() changes it. */
+	if (vasprintf(&text, what, ap) < 0)
+		text = NULL;
+	color = tool_use_color();
+	if (text != NULL)
+		len = asprintf(&line, "%scaefs: %s%s%s%s%s%s\n",
 		               color ? "\r\033[K" : "", kind, text,
 		               where != NULL ? ": " : "",
 		               where != NULL ? where : "",
 		               todo != NULL ? ": " : "",
-		               todo != NULL ? todo : "", "");
+		               todo != NULL ? todo : "");
 	if (len >= 0)
 		fwrite(line, 1, (size_t)len, stderr);
 	else
@@ -181,16 +185,18 @@ char *tool_format_ratio(char out[TOOL_SIZE_MAX], uint64_t original_nbytes,
 
 char *tool_format_seconds(char out[TOOL_SIZE_MAX], double seconds)
 {
+	/* A rate near zero makes an estimate that no integer holds. */
+	const uint64_t whole = seconds < 1e9 ? (uint64_t)seconds : 1000000000;
+
 	if (seconds < 60)
 		snprintf(out, TOOL_SIZE_MAX, "%.1f s", seconds);
-	else if (seconds < 3600)
-		snprintf(out, TOOL_SIZE_MAX, "%d:%02d", (int)(seconds / 60),
-		         (int)seconds % 60);
+	else if (whole < 3600)
+		snprintf(out, TOOL_SIZE_MAX, "%u:%02u", (unsigned)whole / 60,
+		         (unsigned)whole % 60);
 	else
-		snprintf(out, TOOL_SIZE_MAX, "%.0f:%02d:%02d",
-		         seconds < 3.6e9 ? (double)(long)(seconds / 3600) : 1e6,
-		         (int)((long)(seconds / 60) % 60),
-		         (int)((long)seconds % 60));
+		snprintf(out, TOOL_SIZE_MAX, "%u:%02u:%02u",
+		         (unsigned)whole / 3600, (unsigned)whole / 60 % 60,
+		         (unsigned)whole % 60);
 	return out;
 }
 
