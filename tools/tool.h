@@ -20,25 +20,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/error.h"
+#include "common/progress.h"
+
 enum tool_exit {
-	TOOL_OK = 0,      /* done */
-	TOOL_USAGE = 1,   /* the command line was wrong; nothing was done */
-	TOOL_DATA = 2,    /* data, bound or integrity failure */
-	TOOL_PARTIAL = 3, /* part of it failed, each part named on stderr */
-	TOOL_SYSTEM = 4,  /* the system refused: no FUSE, no space, no permission */
+        TOOL_OK = 0,      /* done */
+        TOOL_USAGE = 1,   /* the command line was wrong; nothing was done */
+        TOOL_DATA = 2,    /* data, bound or integrity failure */
+        TOOL_PARTIAL = 3, /* part of it failed, each part named on stderr */
+        TOOL_SYSTEM = 4,  /* the system refused: no FUSE, no space, no permission */
 };
 
 struct tool_command {
-	const char *name;
-	int (*run)(int argc, char **argv); /* returns an enum tool_exit */
-	const char *summary;               /* one line, no full stop */
-	const char *help;                  /* the text of --help */
-	bool hidden;
+        const char *name;
+        int (*run)(int argc, char **argv); /* returns an enum tool_exit */
+        const char *summary;               /* one line, no full stop */
+        const char *help;                  /* the text of --help */
+        bool hidden;
 };
 
 #define COMMAND(NAME, SUMMARY)              \
-	int cmd_##NAME(int argc, char **argv); \
-	extern const char help_##NAME[];
+        int cmd_##NAME(int argc, char **argv); \
+        extern const char help_##NAME[];
 #define HIDDEN(NAME, SUMMARY) COMMAND(NAME, SUMMARY)
 #include "tools/commands.inc"
 #undef COMMAND
@@ -48,9 +51,9 @@ struct tool_command {
 extern int tool_verbosity;
 
 enum tool_progress_mode {
-	TOOL_PROGRESS_AUTO, /* when stderr is a terminal */
-	TOOL_PROGRESS_ALWAYS,
-	TOOL_PROGRESS_NEVER,
+        TOOL_PROGRESS_AUTO, /* when stderr is a terminal */
+        TOOL_PROGRESS_ALWAYS,
+        TOOL_PROGRESS_NEVER,
 };
 extern enum tool_progress_mode tool_progress_mode;
 
@@ -73,19 +76,19 @@ extern enum tool_progress_mode tool_progress_mode;
  */
 #define TOOL_COMMON_SHORT_OPTIONS "qv"
 #define TOOL_COMMON_LONG_OPTIONS                           \
-	{ "progress", required_argument, NULL, TOOL_OPT_PROGRESS }, \
-	{ "quiet", no_argument, NULL, 'q' },                    \
-	{ "verbose", no_argument, NULL, 'v' }
+        { "progress", required_argument, NULL, TOOL_OPT_PROGRESS }, \
+        { "quiet", no_argument, NULL, 'q' },                    \
+        { "verbose", no_argument, NULL, 'v' }
 
 enum { TOOL_OPT_PROGRESS = 0x7000 }; /* above any option of a command */
 
 /* The lines of a help text that describe the common options. */
 #define TOOL_COMMON_HELP                                               \
-	"  --progress auto|always|never\n"                              \
-	"                      the progress bar (auto: on a terminal)\n" \
-	"  -q, --quiet         only errors\n"                           \
-	"  -v, --verbose       say more\n"                              \
-	"  --help              this text\n"
+        "  --progress auto|always|never\n"                              \
+        "                      the progress bar (auto: on a terminal)\n" \
+        "  -q, --quiet         only errors\n"                           \
+        "  -v, --verbose       say more\n"                              \
+        "  --help              this text\n"
 
 /*
  * Takes the common option c (optarg holds its argument).  False when c is
@@ -101,22 +104,25 @@ bool tool_common_option(int c);
  * Safe from any thread.
  */
 void tool_error(const char *where, const char *todo, const char *what, ...)
-	__attribute__((format(printf, 3, 4), nonnull(3)));
+        __attribute__((format(printf, 3, 4), nonnull(3)));
 void tool_warning(const char *where, const char *todo, const char *what, ...)
-	__attribute__((format(printf, 3, 4), nonnull(3)));
+        __attribute__((format(printf, 3, 4), nonnull(3)));
 
 /* As tool_error(), and points to --help of the command.  Gives TOOL_USAGE. */
 int tool_usage_error(const char *command, const char *what, ...)
-	__attribute__((format(printf, 2, 3), nonnull(2)));
+        __attribute__((format(printf, 2, 3), nonnull(2)));
 
 /* A line on stderr with -v. */
 void tool_verbose(const char *what, ...) __attribute__((format(printf, 1, 2)));
 
+/* The exit status that belongs to an error. */
+int tool_exit_for(enum caefs_err err);
+
 /*
- * The exit status that says what errno err means: TOOL_SYSTEM for what the
- * system refused, TOOL_DATA for what is wrong with the data (EIO, EBADMSG...).
+ * Prints what went wrong (the sentence that came with err, else its words) as
+ * tool_error() does, and returns the exit status that belongs to it.
  */
-int tool_exit_for_errno(int err);
+int tool_fail(enum caefs_err err, const char *where, const char *todo);
 
 /* ---- sizes ---- */
 
@@ -145,17 +151,18 @@ enum tool_progress_unit { TOOL_PROGRESS_BYTES, TOOL_PROGRESS_ITEMS };
  *     label  42 % [########            ]  1.2 GiB  310 MiB/s  0:04 left  note
  *
  * Draws nothing in a pipe.  Without a total (0) there is no bar and no time
- * left.  Used from one thread.
+ * left.  tool_progress_update() may be called from several threads at once,
+ * the others from one.
  */
 struct tool_progress {
-	const char *label;
-	enum tool_progress_unit unit;
-	uint64_t total;
-	uint64_t done;
-	double started;    /* tool_now() */
-	double drawn;      /* tool_now() of the last line, 0: none yet */
-	bool enabled;
-	char note[96];
+        const char *label;
+        enum tool_progress_unit unit;
+        uint64_t total;
+        double started; /* tool_now() */
+        bool enabled;
+        atomic_flag drawing; /* held by the thread that draws */
+        double drawn;        /* under drawing: tool_now() of the last line */
+        char note[96];
 };
 
 /* label must outlive p. */
@@ -165,9 +172,21 @@ void tool_progress_begin(struct tool_progress *p, const char *label,
 void tool_progress_update(struct tool_progress *p, uint64_t done);
 /* A few words at the end of the line, such as the loss of a training. */
 void tool_progress_note(struct tool_progress *p, const char *note, ...)
-	__attribute__((format(printf, 2, 3)));
+        __attribute__((format(printf, 2, 3)));
 /* Takes the line away.  Does nothing when it was never begun. */
 void tool_progress_end(struct tool_progress *p);
+
+/*
+ * Shows the progress of JOB, which a library function will report from its
+ * own threads: p must have been begun, and stay until the function returns.
+ */
+void tool_progress_follow(struct tool_progress *p, struct progress *job);
+
+/*
+ * From now on SIGINT and SIGTERM ask JOB to stop instead of ending the
+ * program; NULL gives them their usual effect back.  A second signal ends it.
+ */
+void tool_cancel_on_signal(struct progress *job);
 
 /* True when stderr is a terminal and NO_COLOR is not set. */
 bool tool_use_color(void);
