@@ -54,6 +54,11 @@ struct store_options {
         unsigned seal_threads;          /* workers; 0: the default, the number of cores */
         bool     no_background;         /* tests and tools: nothing runs unless asked */
         uint64_t cache_bytes;           /* of decoded chunks; 0: the default, 256 MiB */
+
+        /* Called after INODE was sealed: its st_blocks, and under a bound its values,
+         * are others now.  From a worker, without locks; or NULL. */
+        void   (*sealed)(void *context, store_inode inode);
+        void    *sealed_context;
 };
 
 /* Makes an empty store in PATH, which is created or must be an empty directory. */
@@ -155,6 +160,10 @@ enum caefs_err store_create(struct store *s, const struct store_caller *c, store
                             struct store_file **out);
 enum caefs_err store_file_open(struct store *s, store_inode inode, int flags,
                                struct store_file **out);
+
+/* True when INODE was sealed since it was last open, or this is its first open: what a
+ * cache above holds of it is not what F serves.  Only the first open after that says so. */
+bool store_file_changed(const struct store_file *f);
 
 /* Reads up to N bytes; *GOT is less only at the end of the file.  A damaged chunk
  * is CAEFS_ERR_CORRUPT for reads that touch it, and only for those. */
