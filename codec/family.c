@@ -5,6 +5,7 @@
 
 static const struct family_methods *const families[FAMILY_LIMIT] = {
         [FAMILY_LORENZO] = &family_lorenzo,
+        [FAMILY_CAE] = &family_cae,
 };
 
 const struct family_methods *

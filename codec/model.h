@@ -53,4 +53,14 @@ struct model_info {
 };
 const struct model_info *model_info(const struct model *m);
 
+/* The networks of FAMILY_CAE (codec/network.h); the model's own. */
+struct autoencoder;
+const struct autoencoder *model_autoencoder(const struct model *m);
+
+/* Makes a model of A and what INFO records (its layers and parameters are taken
+ * from A).  A stays the caller's.  The model is parsed back from its own blob, so
+ * it is what any reader will get. */
+enum caefs_err model_build(const struct model_info *info, const struct autoencoder *a,
+                           struct model **out);
+
 #endif
