@@ -5,6 +5,13 @@
  * and checksums: of the index, and for each chunk of the bytes it serves.
  * doc/format.md describes every byte.
  *
+ * Rewriting (options.previous).  A chunk that lies where a chunk of the previous
+ * object lies and serves the same bytes is carried over as it is stored.  In every
+ * other chunk a value whose bits are those that the previous object serves at the
+ * same place of the file comes back with these bits; other values get the bound of
+ * today.  A previous object that needs a model is rewritten with that model, not with
+ * options.model: what it carries could not be read otherwise.
+ *
  * Memory: encoding and decoding use a small multiple of the chunk size for each
  * thread, whatever the size of the file.
  *
@@ -63,7 +70,9 @@ struct object_report {
 };
 
 /* Encodes SOURCE into SINK; every chunk is decoded and compared before it is
- * written.  On failure what was written is useless. */
+ * written.  On failure what was written is useless.  The object is the same for
+ * any number of threads.  SOURCE is read by one thread at a time, though not always
+ * by the same; SINK and PROGRESS's report are called by the calling thread only. */
 enum caefs_err object_encode(const struct byte_source *source, const struct object_options *o,
                              const struct byte_sink *sink, struct object_report *report);
 
@@ -80,6 +89,9 @@ struct object_info {
         struct bound bound;
         enum scope   scope;
         uint64_t     model_hash;        /* 0: none needed */
+        bool         worst_known;       /* not recorded where it would cost too much */
+        double       worst;             /* largest error, rounded up by at most 1/32 */
+        double       worst_over_bound;  /* rounded up by at most 1/255 */
         size_t       nregions;
         size_t       nchunks;
 };
