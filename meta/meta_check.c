@@ -1,0 +1,124 @@
+/* meta/meta_check.c - is the catalogue what it should be? */
+#include "meta/meta_internal.h"
+
+/* Each gives one sentence a row: what is wrong. */
+static const char *const structure_checks[] = {
+        "SELECT printf('directory %d: \"%s\" leads to inode %d, which is not there',"
+        "              parent, CAST(name AS TEXT), ino)"
+        " FROM dirent d WHERE NOT EXISTS (SELECT 1 FROM inode i WHERE i.ino = d.ino)",
+
+        "SELECT printf('inode %d: \"%s\" is in it, but it is no directory',"
+        "              d.parent, CAST(d.name AS TEXT))"
+        " FROM dirent d LEFT JOIN inode p ON p.ino = d.parent"
+        " WHERE p.ino IS NULL OR (p.mode & 61440) <> 16384",
+
+        "SELECT printf('inode %d: %d names, but its link count is %d', i.ino,"
+        "              (SELECT count(*) FROM dirent d WHERE d.ino = i.ino), i.nlink)"
+        " FROM inode i WHERE (i.mode & 61440) <> 16384"
+        " AND i.nlink <> (SELECT count(*) FROM dirent d WHERE d.ino = i.ino)",
+
+        "SELECT printf('directory %d: its link count is %d and should be %d', ino, nlink, should)"
+        " FROM (SELECT i.ino, i.nlink, 2 + (SELECT count(*) FROM dirent d"
+        "         JOIN inode c ON c.ino = d.ino"
+        "         WHERE d.parent = i.ino AND (c.mode & 61440) = 16384) AS should"
+        "       FROM inode i WHERE (i.mode & 61440) = 16384 AND i.nlink <> 0)"
+        " WHERE nlink <> should",
+
+        "WITH RECURSIVE reached(ino) AS (VALUES (1) UNION"
+        "   SELECT d.ino FROM reached r JOIN dirent d ON d.parent = r.ino"
+        "   JOIN inode c ON c.ino = d.ino AND (c.mode & 61440) = 16384)"
+        " SELECT printf('directory %d cannot be reached from the root', i.ino) FROM inode i"
+        " WHERE (i.mode & 61440) = 16384 AND i.nlink <> 0"
+        " AND i.ino NOT IN (SELECT ino FROM reached)",
+
+        "SELECT printf('inode %d: its object %d is not there', i.ino, i.object)"
+        " FROM inode i WHERE i.object <> 0"
+        " AND NOT EXISTS (SELECT 1 FROM object o WHERE o.id = i.object)",
+
+        "SELECT printf('inode %d: %d bytes, but its object %d serves %d', i.ino, i.size,"
+        "              o.id, o.logical)"
+        " FROM inode i JOIN object o ON o.id = i.object"
+        " WHERE i.state = 2 AND o.logical <> i.size",
+
+        "SELECT printf('inode %d: sealed without an object', ino) FROM inode"
+        " WHERE state = 2 AND object = 0",
+
+        "SELECT printf('object %d: no file needs it', id) FROM object o"
+        " WHERE NOT EXISTS (SELECT 1 FROM inode i WHERE i.object = o.id AND i.object <> 0)",
+
+        "SELECT printf('object %d: needs model %016llx, which is not there', id, model)"
+        " FROM object o WHERE model <> 0"
+        " AND NOT EXISTS (SELECT 1 FROM model m WHERE m.hash = o.model)",
+
+        "SELECT printf('symlink %d: no target', ino) FROM inode i"
+        " WHERE (i.mode & 61440) = 40960 AND i.nlink <> 0"
+        " AND NOT EXISTS (SELECT 1 FROM symlink s WHERE s.ino = i.ino)",
+
+        "SELECT printf('%s of inode %d, which is not there', 'an attribute', ino) FROM xattr a"
+        " WHERE NOT EXISTS (SELECT 1 FROM inode i WHERE i.ino = a.ino)",
+
+        "SELECT printf('%s of inode %d, which is not there', 'a property', ino) FROM property a"
+        " WHERE NOT EXISTS (SELECT 1 FROM inode i WHERE i.ino = a.ino)",
+};
+
+/* Tells the first column of every row of SQL, but for those that say "ok". */
+static enum caefs_err
+tell_rows(struct meta *m, const char *sql, void (*tell)(void *context, const char *sentence),
+          void *context)
+{
+        sqlite3_stmt *s;
+        char sentence[512];
+        int code = sqlite3_prepare_v2(m->db, sql, -1, &s, NULL);
+
+        if (code != SQLITE_OK)
+                return meta_fail(m, code);
+        while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+                meta_column_text(s, 0, sentence, sizeof sentence);
+                if (sqlite3_stricmp(sentence, "ok") != 0)
+                        tell(context, sentence);
+        }
+        enum caefs_err err = code == SQLITE_DONE ? CAEFS_OK : meta_fail(m, code);
+        sqlite3_finalize(s);
+        return err;
+}
+
+enum caefs_err
+meta_check_pages(struct meta *m, void (*tell)(void *context, const char *sentence),
+                 void *context)
+{
+        return tell_rows(m, "PRAGMA integrity_check", tell, context);
+}
+
+enum caefs_err
+meta_check_structure(struct meta *m, void (*tell)(void *context, const char *sentence),
+                     void *context)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        for (size_t i = 0; err == CAEFS_OK &&
+                           i < sizeof structure_checks / sizeof structure_checks[0]; i++)
+                err = tell_rows(m, structure_checks[i], tell, context);
+        return err;
+}
+
+enum caefs_err
+meta_totals(struct meta *m, struct meta_totals *out)
+{
+        sqlite3_stmt *s = meta_bind(m, ST_TOTALS_FILES, "");
+        enum caefs_err err = meta_step(m, s);
+
+        *out = (struct meta_totals) { 0 };
+        if (err != CAEFS_OK)
+                return err;
+        out->files = (uint64_t) sqlite3_column_int64(s, 0);
+        meta_done(s);
+        s = meta_bind(m, ST_TOTALS_OBJECTS, "");
+        err = meta_step(m, s);
+        if (err != CAEFS_OK)
+                return err;
+        out->objects = (uint64_t) sqlite3_column_int64(s, 0);
+        out->stored_bytes = (uint64_t) sqlite3_column_int64(s, 1);
+        out->logical_bytes = (uint64_t) sqlite3_column_int64(s, 2);
+        meta_done(s);
+        return CAEFS_OK;
+}
