@@ -1,0 +1,176 @@
+/* fs/fuse_attributes.c - attributes, extended attributes, the file system's own. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/describe.h"
+#include "fs/fuse_adapter.h"
+#include "fs/fuse_control.h"
+
+static void
+op_getattr(fuse_req_t req, fuse_ino_t inode, struct fuse_file_info *fi)
+{
+        struct stat st;
+
+        (void) fi;
+        if (control_owns(inode))
+                control_getattr(req, inode);
+        else
+                adapter_reply_attributes(req, store_getattr(adapter_of(req)->store, inode, &st),
+                                         &st);
+}
+
+static unsigned
+what_to_set(int fuse_bits)
+{
+        static const struct { int fuse; unsigned store; } bits[] = {
+                { FUSE_SET_ATTR_MODE, STORE_SET_MODE },
+                { FUSE_SET_ATTR_UID, STORE_SET_UID },
+                { FUSE_SET_ATTR_GID, STORE_SET_GID },
+                { FUSE_SET_ATTR_SIZE, STORE_SET_SIZE },
+                { FUSE_SET_ATTR_ATIME, STORE_SET_ATIME },
+                { FUSE_SET_ATTR_MTIME, STORE_SET_MTIME },
+                { FUSE_SET_ATTR_ATIME_NOW, STORE_SET_ATIME_NOW },
+                { FUSE_SET_ATTR_MTIME_NOW, STORE_SET_MTIME_NOW },
+                { FUSE_SET_ATTR_CTIME, STORE_SET_CTIME },
+        };
+        unsigned what = 0;
+
+        for (size_t i = 0; i < sizeof bits / sizeof *bits; i++)
+                if (fuse_bits & bits[i].fuse)
+                        what |= bits[i].store;
+        return what;
+}
+
+/* With the writeback cache the kernel owns mtime, ctime and size of a file that has
+ * dirty pages, and sends them here when it writes those pages. */
+static void
+op_setattr(fuse_req_t req, fuse_ino_t inode, struct stat *want, int fuse_bits,
+           struct fuse_file_info *fi)
+{
+        const struct store_caller caller = adapter_caller(req);
+        struct stat st;
+
+        if (control_owns(inode)) {
+                control_getattr(req, inode);
+                return;
+        }
+        adapter_reply_attributes(req, store_setattr(adapter_of(req)->store, &caller, inode,
+                                                    fi != NULL ? adapter_handle(fi)->file : NULL,
+                                                    what_to_set(fuse_bits), want, &st), &st);
+}
+
+static void
+op_statfs(fuse_req_t req, fuse_ino_t inode)
+{
+        struct statvfs space;
+        const enum caefs_err err = store_statfs(adapter_of(req)->store, &space);
+
+        (void) inode;
+        if (err != CAEFS_OK)
+                adapter_reply(req, err);
+        else
+                fuse_reply_statfs(req, &space);
+}
+
+/* ---- extended attributes ------------------------------------------------ */
+
+/* The description of a file as the value of an attribute. */
+static enum caefs_err
+get_description(struct store *store, fuse_ino_t inode, void *value, size_t size, size_t *length)
+{
+        json_t *description;
+        enum caefs_err err = describe_file(store, inode, &description);
+
+        if (err != CAEFS_OK)
+                return err;
+        /* With no room, json_dumpb() says how much it takes. */
+        *length = json_dumpb(description, value, size, JSON_COMPACT);
+        json_decref(description);
+        if (*length == 0)
+                return CAEFS_ERR_NOMEM;
+        return size != 0 && *length > size ? CAEFS_ERR_RANGE : CAEFS_OK;
+}
+
+static enum caefs_err
+get_attribute(struct store *store, fuse_ino_t inode, const char *name, void *value, size_t size,
+              size_t *length)
+{
+        if (strcmp(name, DESCRIBE_ATTRIBUTE) == 0)
+                return get_description(store, inode, value, size, length);
+        return store_getxattr(store, inode, name, value, size, length);
+}
+
+/* Answers with LENGTH bytes of VALUE, or, SIZE being 0, with LENGTH alone. */
+static void
+reply_attribute(fuse_req_t req, enum caefs_err err, const char *value, size_t size, size_t length)
+{
+        if (err != CAEFS_OK)
+                adapter_reply(req, err);
+        else if (size == 0)
+                fuse_reply_xattr(req, length);
+        else
+                fuse_reply_buf(req, value, length);
+}
+
+static void
+op_getxattr(fuse_req_t req, fuse_ino_t inode, const char *name, size_t size)
+{
+        char *value = size != 0 ? adapter_buffer(size) : NULL;
+        size_t length = 0;
+        enum caefs_err err;
+
+        if (control_owns(inode))
+                err = CAEFS_ERR_NO_ATTRIBUTE;
+        else if (size != 0 && value == NULL)
+                err = CAEFS_ERR_NOMEM;
+        else
+                err = get_attribute(adapter_of(req)->store, inode, name, value, size, &length);
+        reply_attribute(req, err, value, size, length);
+}
+
+static void
+op_listxattr(fuse_req_t req, fuse_ino_t inode, size_t size)
+{
+        char *list = size != 0 ? adapter_buffer(size) : NULL;
+        size_t length = 0;
+        enum caefs_err err = CAEFS_OK;
+
+        if (size != 0 && list == NULL)
+                err = CAEFS_ERR_NOMEM;
+        else if (!control_owns(inode))
+                err = store_listxattr(adapter_of(req)->store, inode, list, size, &length);
+        reply_attribute(req, err, list, size, length);
+}
+
+static void
+op_setxattr(fuse_req_t req, fuse_ino_t inode, const char *name, const char *value, size_t size,
+            int flags)
+{
+        if (control_owns(inode))
+                adapter_reply(req, CAEFS_ERR_PERMISSION);
+        else
+                adapter_reply(req, store_setxattr(adapter_of(req)->store, inode, name, value,
+                                                  size, flags));
+}
+
+static void
+op_removexattr(fuse_req_t req, fuse_ino_t inode, const char *name)
+{
+        if (control_owns(inode))
+                adapter_reply(req, CAEFS_ERR_PERMISSION);
+        else
+                adapter_reply(req, store_removexattr(adapter_of(req)->store, inode, name));
+}
+
+void
+adapter_attribute_operations(struct fuse_lowlevel_ops *ops)
+{
+        ops->getattr = op_getattr;
+        ops->setattr = op_setattr;
+        ops->statfs = op_statfs;
+        ops->getxattr = op_getxattr;
+        ops->listxattr = op_listxattr;
+        ops->setxattr = op_setxattr;
+        ops->removexattr = op_removexattr;
+}

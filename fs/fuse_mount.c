@@ -1,0 +1,408 @@
+/* fs/fuse_mount.c - a session: mount, serve, end.
+ *
+ * Ending.  A signal may come while files are open and their pages dirty.  The
+ * signal thread first writes those pages back (syncfs), then unmounts; when the mount
+ * is busy it is detached, and the connection is closed under those who still have
+ * files open.  It is a thread because unmounting waits for requests to be answered. */
+#include "fs/fuse_mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fs/fuse_adapter.h"
+#include "fs/fuse_control.h"
+
+#define DEFAULT_THREADS 16
+#define MAX_WRITE       (1u << 20)
+#define MAX_BACKGROUND  64
+#define HOLDER_FILE     "mounted"       /* in the store: who has it mounted */
+
+struct session {
+        const struct fuse_mount_options *options;
+        struct adapter       adapter;
+        sigset_t             signals;           /* those that end the mount */
+        pthread_t            signal_thread;
+        pthread_t            main_thread;
+        atomic_bool          ended;             /* the loop has returned */
+};
+
+/* ---- whether it can be -------------------------------------------------- */
+
+enum caefs_err
+fuse_mount_possible(void)
+{
+        const int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+        if (fd >= 0) {
+                close(fd);
+                return CAEFS_OK;
+        }
+        switch (errno) {
+        case ENOENT:
+        case ENODEV:
+        case ENXIO:
+                return caefs_fail(CAEFS_ERR_NO_ENTRY,
+                                  "the system has no FUSE (/dev/fuse): load it with 'modprobe fuse'; "
+                                  "in a container, start that with --device /dev/fuse "
+                                  "--cap-add SYS_ADMIN");
+        case EACCES:
+        case EPERM:
+                return caefs_fail(CAEFS_ERR_ACCESS,
+                                  "/dev/fuse may not be opened: be root, or let an administrator "
+                                  "allow it to you (on Debian: apt-get install fuse3)");
+        default:
+                return caefs_fail_errno("/dev/fuse cannot be opened");
+        }
+}
+
+/* ---- who has it --------------------------------------------------------- */
+
+static int
+open_holder(const char *store, int flags)
+{
+        char path[PATH_MAX];
+
+        if (snprintf(path, sizeof path, "%s/" HOLDER_FILE, store) >= (int) sizeof path)
+                return -1;
+        return open(path, flags | O_CLOEXEC, 0644);
+}
+
+/* Advice for messages only: the store's lock is what counts. */
+static void
+write_holder(const struct fuse_mount_options *o)
+{
+        const int fd = open_holder(o->store, O_WRONLY | O_CREAT | O_TRUNC);
+
+        if (fd < 0)
+                return;
+        dprintf(fd, "process %ld, at %s\n", (long) getpid(), o->mountpoint);
+        close(fd);
+}
+
+static void
+remove_holder(const struct fuse_mount_options *o)
+{
+        char path[PATH_MAX];
+
+        if (snprintf(path, sizeof path, "%s/" HOLDER_FILE, o->store) < (int) sizeof path)
+                unlink(path);
+}
+
+bool
+fuse_mount_holder(const char *store, char *who, size_t size)
+{
+        const int fd = open_holder(store, O_RDONLY);
+        ssize_t n;
+
+        if (fd < 0)
+                return false;
+        n = read(fd, who, size - 1);
+        close(fd);
+        if (n <= 0)
+                return false;
+        who[n] = '\0';
+        who[strcspn(who, "\n")] = '\0';
+        return true;
+}
+
+/* ---- the connection ----------------------------------------------------- */
+
+static void
+op_init(void *userdata, struct fuse_conn_info *conn)
+{
+        (void) userdata;
+        conn->want |= conn->capable & (FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_EXPORT_SUPPORT |
+                                       FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS |
+                                       FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS |
+                                       FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_EXPLICIT_INVAL_DATA);
+        /* Content changes only through the mount; what sealing changes is told. */
+        conn->want &= ~(unsigned) FUSE_CAP_AUTO_INVAL_DATA;
+        conn->max_write = MAX_WRITE;
+        conn->max_background = MAX_BACKGROUND;
+        conn->congestion_threshold = MAX_BACKGROUND * 3 / 4;
+        conn->time_gran = 1;
+}
+
+static struct fuse_lowlevel_ops
+operations(void)
+{
+        struct fuse_lowlevel_ops ops = { .init = op_init };
+
+        adapter_name_operations(&ops);
+        adapter_attribute_operations(&ops);
+        adapter_file_operations(&ops);
+        adapter_directory_operations(&ops);
+        return ops;
+}
+
+/* Called by the store's workers. */
+static void
+file_was_sealed(void *context, store_inode inode)
+{
+        struct adapter *a = context;
+
+        pthread_mutex_lock(&a->notify_lock);
+        if (a->mounted)
+                fuse_lowlevel_notify_inval_inode(a->session, inode, -1, 0);
+        pthread_mutex_unlock(&a->notify_lock);
+}
+
+static enum caefs_err
+make_session(struct session *s)
+{
+        const struct fuse_mount_options *o = s->options;
+        const struct fuse_lowlevel_ops ops = operations();
+        struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+        char fixed[PATH_MAX + 128];
+
+        /* A comma would end the option; it is only a name for mount(8) to show. */
+        snprintf(fixed, sizeof fixed, "-odefault_permissions,subtype=caefs,fsname=%s%s",
+                 strchr(o->store, ',') == NULL ? o->store : "caefs",
+                 o->store_options.read_only ? ",ro" : "");
+        if (fuse_opt_add_arg(&args, "caefs") != 0 || fuse_opt_add_arg(&args, fixed) != 0 ||
+            (*o->kernel_options != '\0' &&
+             (fuse_opt_add_arg(&args, "-o") != 0 ||
+              fuse_opt_add_arg(&args, o->kernel_options) != 0))) {
+                fuse_opt_free_args(&args);
+                return CAEFS_ERR_NOMEM;
+        }
+        s->adapter.session = fuse_session_new(&args, &ops, sizeof ops, &s->adapter);
+        fuse_opt_free_args(&args);
+        if (s->adapter.session == NULL)
+                return caefs_fail(CAEFS_ERR_ARGUMENT, "libfuse does not take the mount options '%s'",
+                                  o->kernel_options);
+        return CAEFS_OK;
+}
+
+/* The kernel reads ahead 128 KiB unless told; a decoded chunk is larger. Not being
+ * permitted costs some speed and nothing else. */
+static void
+raise_read_ahead(const struct fuse_mount_options *o)
+{
+        char path[64];
+        struct stat st;
+        int fd;
+
+        if (o->read_ahead_kib == 0 || stat(o->mountpoint, &st) != 0)
+                return;
+        snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev),
+                 minor(st.st_dev));
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+                return;
+        dprintf(fd, "%u\n", o->read_ahead_kib);
+        close(fd);
+}
+
+/* ---- unmounting --------------------------------------------------------- */
+
+/* umount(8) for those who are not root. */
+static enum caefs_err
+run_fusermount(const char *mountpoint)
+{
+        int status;
+        const pid_t pid = fork();
+
+        if (pid < 0)
+                return caefs_fail_errno("cannot start fusermount3");
+        if (pid == 0) {
+                execlp("fusermount3", "fusermount3", "-q", "-u", "--", mountpoint, (char *) NULL);
+                _exit(127);
+        }
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+                ;
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+                return CAEFS_OK;
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+                return caefs_fail(CAEFS_ERR_PERMISSION, "fusermount3 is missing: on Debian, "
+                                  "apt-get install fuse3");
+        return caefs_fail(CAEFS_ERR_BUSY, "it is in use, or not yours to unmount");
+}
+
+enum caefs_err
+fuse_unmount(const char *mountpoint)
+{
+        if (umount2(mountpoint, UMOUNT_NOFOLLOW) == 0)
+                return CAEFS_OK;
+        if (errno == EPERM)
+                return run_fusermount(mountpoint);
+        if (errno == EBUSY)
+                return caefs_fail(CAEFS_ERR_BUSY, "it is in use: files are open there, or it is "
+                                  "somebody's working directory");
+        return caefs_fail_errno("cannot unmount");
+}
+
+static void
+write_back(const char *mountpoint)
+{
+        const int fd = open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+                return;
+        syncfs(fd);
+        close(fd);
+}
+
+static void *
+wait_for_signal(void *argument)
+{
+        struct session *s = argument;
+        int number;
+
+        while (sigwait(&s->signals, &number) != 0)
+                ;
+        if (atomic_load(&s->ended))
+                return NULL;
+        write_back(s->options->mountpoint);
+        if (fuse_unmount(s->options->mountpoint) == CAEFS_OK)
+                return NULL;            /* the loop ends by itself */
+        adapter_log("%s is in use; ending all the same", s->options->mountpoint);
+        fuse_session_exit(s->adapter.session);
+        /* Out of its sleep, to see that the session has ended. */
+        pthread_kill(s->main_thread, SIGUSR1);
+        return NULL;
+}
+
+static void
+nothing(int number)
+{
+        (void) number;
+}
+
+/* Every thread but the signal thread has these signals blocked. */
+static void
+block_signals(struct session *s)
+{
+        const struct sigaction ignore = { .sa_handler = SIG_IGN };
+        const struct sigaction interrupt = { .sa_handler = nothing };
+
+        sigemptyset(&s->signals);
+        sigaddset(&s->signals, SIGTERM);
+        sigaddset(&s->signals, SIGINT);
+        sigaddset(&s->signals, SIGHUP);
+        pthread_sigmask(SIG_BLOCK, &s->signals, NULL);
+        sigaction(SIGPIPE, &ignore, NULL);
+        sigaction(SIGUSR1, &interrupt, NULL);
+}
+
+/* ---- serving ------------------------------------------------------------ */
+
+static enum caefs_err
+serve(struct session *s)
+{
+        struct fuse_loop_config *config = fuse_loop_cfg_create();
+        const unsigned threads = s->options->threads;
+        int result;
+
+        if (config == NULL)
+                return CAEFS_ERR_NOMEM;
+        fuse_loop_cfg_set_max_threads(config, threads != 0 ? threads : DEFAULT_THREADS);
+        fuse_loop_cfg_set_idle_threads(config, DEFAULT_THREADS);
+        result = fuse_session_loop_mt(s->adapter.session, config);
+        fuse_loop_cfg_destroy(config);
+        if (result < 0)
+                return caefs_fail(caefs_err_from_errno(-result), "serving the mount failed: %s",
+                                  strerror(-result));
+        return CAEFS_OK;
+}
+
+static enum caefs_err
+serve_until_end(struct session *s)
+{
+        enum caefs_err err;
+
+        s->main_thread = pthread_self();
+        if (pthread_create(&s->signal_thread, NULL, wait_for_signal, s) != 0)
+                return caefs_fail(CAEFS_ERR_NOMEM, "no thread can be started");
+        raise_read_ahead(s->options);
+        if (s->options->ready != NULL)
+                s->options->ready(s->options->context);
+        err = serve(s);
+        atomic_store(&s->ended, true);
+        pthread_kill(s->signal_thread, SIGTERM);
+        pthread_join(s->signal_thread, NULL);
+        return err;
+}
+
+static void
+set_mounted(struct adapter *a, bool mounted)
+{
+        pthread_mutex_lock(&a->notify_lock);
+        a->mounted = mounted;
+        pthread_mutex_unlock(&a->notify_lock);
+}
+
+/* What the kernel did not give back: a mount that goes away drops requests. */
+static void
+give_back(struct session *s)
+{
+        adapter_helpers_wait(&s->adapter);
+        control_free(s->adapter.control);
+        adapter_handles_free(&s->adapter);
+}
+
+static enum caefs_err
+mount_and_serve(struct session *s)
+{
+        const struct fuse_mount_options *o = s->options;
+        struct adapter *a = &s->adapter;
+        enum caefs_err err = make_session(s);
+
+        if (err != CAEFS_OK)
+                return err;
+        a->control = control_new(a->store, o->store, o->mountpoint, a->read_only);
+        if (a->control == NULL)
+                err = CAEFS_ERR_NOMEM;
+        else if (fuse_session_mount(s->adapter.session, o->mountpoint) != 0)
+                err = caefs_fail(CAEFS_ERR_PERMISSION, "mounting at %s failed", o->mountpoint);
+        if (err == CAEFS_OK) {
+                set_mounted(a, true);
+                err = serve_until_end(s);
+                set_mounted(a, false);
+                fuse_session_unmount(s->adapter.session);
+        }
+        give_back(s);
+        if (err == CAEFS_OK && o->drain)
+                err = store_sync_tree(a->store, STORE_ROOT_INODE, false, NULL, NULL);
+        return err;
+}
+
+enum caefs_err
+fuse_mount(const struct fuse_mount_options *o)
+{
+        struct session s = { .options = o };
+        struct store_options store_options = o->store_options;
+        enum caefs_err err, closed;
+
+        err = fuse_mount_possible();
+        if (err != CAEFS_OK)
+                return err;
+        block_signals(&s);
+        pthread_mutex_init(&s.adapter.lock, NULL);
+        pthread_mutex_init(&s.adapter.notify_lock, NULL);
+        pthread_cond_init(&s.adapter.no_helpers, NULL);
+        s.adapter.read_only = store_options.read_only;
+        store_options.sealed = file_was_sealed;
+        store_options.sealed_context = &s.adapter;
+        err = store_open(o->store, &store_options, &s.adapter.store);
+        if (err != CAEFS_OK)
+                return err;
+        if (!store_options.read_only)
+                write_holder(o);
+        err = mount_and_serve(&s);
+        if (!store_options.read_only)
+                remove_holder(o);
+        closed = store_close(s.adapter.store);
+        if (s.adapter.session != NULL)
+                fuse_session_destroy(s.adapter.session);
+        return err != CAEFS_OK ? err : closed;
+}
