@@ -5,6 +5,7 @@
 
 static const struct family_methods *const families[FAMILY_LIMIT] = {
         [FAMILY_LORENZO] = &family_lorenzo,
+        [FAMILY_PYRAMID] = &family_pyramid,
         [FAMILY_CAE] = &family_cae,
 };
 

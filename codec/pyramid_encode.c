@@ -1,0 +1,425 @@
+/* codec/pyramid_encode.c - the family `pyramid`: the encoder's search.
+ *
+ * Which axes are halved, how often and in what order, and how fast steps shrink
+ * on coarser levels, is found by trying: on the chunk itself when it is small,
+ * else on a block cut from its middle.  The best is then run on everything.
+ */
+#include "codec/pyramid.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/stride.h"
+
+#define FASTEST (AXES - 1)
+
+/* An array to be coded, and what coding it leaves. */
+struct coder {
+        size_t         extent[AXES];
+        size_t         count;
+        const int32_t *value;           /* (count), without base */
+        const uint8_t *hole;            /* (count) or NULL */
+        int32_t        step;
+        enum effort    effort;
+        /* Scratch, (count) each. */
+        int32_t       *whole[2];
+        int32_t       *odd;
+        int32_t       *target;
+        uint8_t       *target_hole;
+        double        *sum;             /* (longest row) */
+        int32_t       *prediction;
+        /* Results. */
+        int32_t       *residual;        /* (count) */
+        struct pyramid_plane *plane;
+        double         bits;            /* residuals and parameters */
+};
+
+static enum caefs_err
+coder_make(struct coder *c, struct arena *arena)
+{
+        c->count = c->extent[0] * c->extent[1] * c->extent[2] * c->extent[3];
+        c->whole[0] = arena_array(arena, c->count, sizeof(int32_t));
+        c->whole[1] = arena_array(arena, c->count, sizeof(int32_t));
+        c->odd = arena_array(arena, c->count, sizeof(int32_t));
+        c->target = arena_array(arena, c->count, sizeof(int32_t));
+        c->target_hole = arena_array(arena, c->count, 1);
+        c->sum = arena_array(arena, c->extent[FASTEST], sizeof(double));
+        c->prediction = arena_array(arena, c->extent[FASTEST], sizeof(int32_t));
+        c->residual = arena_array(arena, c->count, sizeof(int32_t));
+        c->plane = arena_alloc(arena, sizeof *c->plane);
+        if (!c->whole[0] || !c->whole[1] || !c->odd || !c->target || !c->target_hole || !c->sum ||
+            !c->prediction || !c->residual || !c->plane)
+                return caefs_fail(CAEFS_ERR_NOMEM, "pyramid: no memory for %zu values", c->count);
+        memset(c->plane, 0, sizeof *c->plane);
+        return CAEFS_OK;
+}
+
+/* The original integers (and holes) at the targets of a pass. */
+static void
+gather_targets(const struct coder *c, const struct pass *p)
+{
+        size_t n = p->odd[FASTEST], rows = pass_rows(p), at[AXES] = { 0 };
+        size_t skip = p->axis == FASTEST ? p->spacing[FASTEST] : 0;
+        size_t stride = p->spacing[FASTEST] * (p->axis == FASTEST ? 2 : 1);
+        for (size_t row = 0; row < rows; row++) {
+                pass_row_index(p, row, at);
+                size_t flat = 0;
+                for (unsigned a = 0; a < FASTEST; a++) {
+                        size_t i = a == p->axis ? 2 * at[a] + 1 : at[a];
+                        flat = (flat + i * p->spacing[a]) * c->extent[a + 1];
+                }
+                flat += skip;
+                for (size_t i = 0; i < n; i++)
+                        c->target[row * n + i] = c->value[flat + i * stride];
+                for (size_t i = 0; i < n && c->hole != NULL; i++)
+                        c->target_hole[row * n + i] = c->hole[flat + i * stride];
+        }
+}
+
+static void
+code_rows(struct coder *c, const struct pass_data *d, const struct stencil *s, int32_t *residual,
+          int32_t *odd)
+{
+        const struct pass *p = d->pass;
+        size_t n = p->odd[FASTEST], rows = pass_rows(p);
+        for (size_t row = 0; row < rows; row++) {
+                size_t index[AXES - 1];
+                struct row_stencil r;
+                pass_row_index(p, row, index);
+                stencil_row(p, d->list, s, d->even, odd, index, &r);
+                stencil_residual(&r, n, d->step, d->target + row * n,
+                                 d->hole != NULL ? d->hole + row * n : NULL, c->sum,
+                                 c->prediction, residual + row * n, odd + row * n);
+        }
+}
+
+/* Codes one pass; RESIDUAL is its part of the residuals. */
+static enum caefs_err
+code_pass(struct coder *c, unsigned index, int32_t *residual, struct arena *arena)
+{
+        struct pyramid_plane *plane = c->plane;
+        const struct pass *p = &plane->cascade.pass[index];
+        bool base = p->axis == BASE_PASS;
+        struct term_list list;
+        stencil_terms(p, &list);
+        gather_targets(c, p);
+        struct pass_data d = {
+                .pass = p, .list = &list, .even = c->whole[0], .target = c->target,
+                .hole = c->hole != NULL ? c->target_hole : NULL,
+                .step = cascade_step(&plane->plan, c->step, p->level), .effort = c->effort,
+        };
+        enum caefs_err err = pyramid_choose(&d, plane, index, arena);
+        if (err != CAEFS_OK)
+                return err;
+        int32_t *odd = base ? c->whole[0] : c->odd;
+        code_rows(c, &d, &plane->stencil[index], residual, odd);
+        c->bits += residual_estimate(residual, pass_count(p));
+        if (!base) {
+                pass_merge(p, c->whole[0], odd, c->whole[1]);
+                int32_t *merged = c->whole[1];
+                c->whole[1] = c->whole[0];
+                c->whole[0] = merged;
+        }
+        return CAEFS_OK;
+}
+
+static enum caefs_err
+code_plane(struct coder *c, const struct cascade_plan *plan, struct arena *arena)
+{
+        c->plane->plan = *plan;
+        cascade_build(plan, c->extent, &c->plane->cascade);
+        c->bits = 0;
+        int32_t *residual = c->residual;
+        for (unsigned i = 0; i < c->plane->cascade.npasses; i++) {
+                enum caefs_err err = code_pass(c, i, residual, arena);
+                if (err != CAEFS_OK)
+                        return err;
+                residual += pass_count(&c->plane->cascade.pass[i]);
+        }
+        struct bytes side = { 0 };
+        pyramid_write_plane(c->plane, &side);
+        c->bits += 8.0 * (double) side.size;
+        bytes_free(&side);
+        return CAEFS_OK;
+}
+
+/* ---- the search for a plan ---- */
+
+static unsigned
+levels_of_all(const size_t extent[AXES], unsigned split)
+{
+        unsigned most = 0;
+        for (unsigned a = 0; a < AXES; a++) {
+                unsigned levels = split >> a & 1 ? cascade_levels_of(extent[a]) : 0;
+                most = levels > most ? levels : most;
+        }
+        return most;
+}
+
+static struct cascade_plan
+plan_of(const size_t extent[AXES], unsigned split, unsigned levels, bool fastest_first)
+{
+        struct cascade_plan plan = { .split = split };
+        unsigned most = levels_of_all(extent, split);
+        plan.levels = levels < most ? levels : most;
+        for (unsigned i = 0; i < AXES; i++)
+                plan.order[i] = fastest_first ? FASTEST - i : i;
+        return plan;
+}
+
+struct plan_search {
+        struct coder       *coder;
+        struct arena       *arena;
+        struct cascade_plan best;
+        double              bits;
+};
+
+static enum caefs_err
+try_plan(struct plan_search *s, struct cascade_plan plan)
+{
+        enum caefs_err err = code_plane(s->coder, &plan, s->arena);
+        if (err == CAEFS_OK && s->coder->bits < s->bits) {
+                s->bits = s->coder->bits;
+                s->best = plan;
+        }
+        return err;
+}
+
+/* Axes that have more than one point. */
+static unsigned
+long_axes(const size_t extent[AXES])
+{
+        unsigned mask = 0;
+        for (unsigned a = 0; a < AXES; a++)
+                mask |= (extent[a] > 1) << a;
+        return mask;
+}
+
+static enum caefs_err
+search_structure(struct plan_search *s)
+{
+        const size_t *extent = s->coder->extent;
+        unsigned all = long_axes(extent), slowest = all & -all;
+        unsigned rest = all & ~slowest;
+        struct cascade_plan plans[] = {
+                plan_of(extent, all, 99, false),
+                plan_of(extent, all, 0, false),
+                plan_of(extent, all, 99, true),
+                plan_of(extent, rest, 99, false),
+                plan_of(extent, rest, 99, true),
+                plan_of(extent, all, 1, false),
+                plan_of(extent, all, 2, false),
+                plan_of(extent, rest, 1, false),
+        };
+        unsigned n = s->coder->effort == EFFORT_FAST ? 2 : sizeof plans / sizeof *plans;
+        for (unsigned i = 0; i < n; i++) {
+                if (i >= 3 && rest == 0)
+                        break;
+                enum caefs_err err = try_plan(s, plans[i]);
+                if (err != CAEFS_OK)
+                        return err;
+        }
+        return CAEFS_OK;
+}
+
+static enum caefs_err
+search_tightening(struct plan_search *s)
+{
+        static const unsigned tighten[] = { 2, 4, 8 };
+        struct cascade_plan plan = s->best;
+        if (plan.levels == 0 || s->coder->step == 1)
+                return CAEFS_OK;
+        for (unsigned i = 0; i < 3; i++) {
+                plan.tighten = tighten[i];
+                double before = s->bits;
+                enum caefs_err err = try_plan(s, plan);
+                if (err != CAEFS_OK)
+                        return err;
+                if (s->bits == before)
+                        break;
+        }
+        return CAEFS_OK;
+}
+
+static enum caefs_err
+search_plan(struct coder *c, struct arena *arena, struct cascade_plan *plan)
+{
+        struct plan_search s = { .coder = c, .arena = arena, .bits = 1e300 };
+        enum caefs_err err = search_structure(&s);
+        if (err == CAEFS_OK)
+                err = search_tightening(&s);
+        *plan = s.best;
+        return err;
+}
+
+/* ---- the block that is searched ---- */
+
+/* Extents of a block of at most WANTED values: the longest axis is halved until it fits. */
+static void
+block_extents(const size_t extent[AXES], size_t wanted, size_t block[AXES])
+{
+        memcpy(block, extent, AXES * sizeof *block);
+        while (block[0] * block[1] * block[2] * block[3] > wanted) {
+                unsigned longest = 0;
+                for (unsigned a = 1; a < AXES; a++)
+                        if (block[a] > block[longest])
+                                longest = a;
+                block[longest] = (block[longest] + 1) / 2;
+        }
+}
+
+/* Copies the block in the middle of an array of integers of SIZE bytes. */
+static void
+copy_block(const size_t extent[AXES], const size_t block[AXES], const void *from, void *to,
+           size_t size)
+{
+        size_t start[AXES];
+        uint8_t *out = to;
+        for (unsigned a = 0; a < AXES; a++)
+                start[a] = (extent[a] - block[a]) / 2;
+        for (size_t i = 0; i < block[0]; i++)
+                for (size_t j = 0; j < block[1]; j++)
+                        for (size_t k = 0; k < block[2]; k++, out += block[FASTEST] * size) {
+                                size_t flat = ((start[0] + i) * extent[1] + start[1] + j) * extent[2];
+                                flat = (flat + start[2] + k) * extent[FASTEST] + start[FASTEST];
+                                memcpy(out, (const uint8_t *) from + flat * size,
+                                       block[FASTEST] * size);
+                        }
+}
+
+/* Finds a plan for C on a block of it. */
+static enum caefs_err
+search_on_block(struct coder *c, struct arena *arena, struct cascade_plan *plan)
+{
+        static const size_t wanted[] = { 16384, 65536, 524288 };
+        if (c->count <= wanted[c->effort])
+                return search_plan(c, arena, plan);
+        struct arena_mark mark = arena_mark(arena);
+        struct coder block = { .step = c->step, .effort = c->effort };
+        block_extents(c->extent, wanted[c->effort], block.extent);
+        enum caefs_err err = coder_make(&block, arena);
+        int32_t *value = arena_array(arena, block.count, sizeof *value);
+        uint8_t *hole = arena_array(arena, block.count, 1);
+        if (err == CAEFS_OK && (value == NULL || hole == NULL))
+                err = caefs_fail(CAEFS_ERR_NOMEM, "pyramid: no memory for a block");
+        if (err == CAEFS_OK) {
+                copy_block(c->extent, block.extent, c->value, value, sizeof *value);
+                block.value = value;
+                if (c->hole != NULL) {
+                        copy_block(c->extent, block.extent, c->hole, hole, 1);
+                        block.hole = hole;
+                }
+                err = search_plan(&block, arena, plan);
+        }
+        if (plan->levels >= levels_of_all(block.extent, plan->split))
+                plan->levels = levels_of_all(c->extent, plan->split);
+        arena_release(arena, mark);
+        return err;
+}
+
+/* ---- planes and views ---- */
+
+static int
+compare_int32(const void *a, const void *b)
+{
+        int32_t x = *(const int32_t *) a, y = *(const int32_t *) b;
+        return (x > y) - (x < y);
+}
+
+static int32_t
+middle_value(const int32_t *grid, size_t n, size_t stride)
+{
+        int32_t sample[127];
+        for (size_t i = 0; i < 127; i++)
+                sample[i] = grid[(size_t) ((double) n * i / 127) * stride];
+        qsort(sample, 127, sizeof *sample, compare_int32);
+        return sample[63];
+}
+
+/* The values of plane INDEX without the base, padded with holes. */
+static void
+load_plane(const struct field *f, const struct pyramid_view *v, size_t index, int32_t base,
+           int32_t *value, uint8_t *hole)
+{
+        const int32_t *grid = (const int32_t *) f->grid + index;
+        for (size_t i = 0; i < v->real; i++)
+                value[i] = (int32_t) ((uint32_t) grid[i * v->nplanes] - (uint32_t) base);
+        if (hole == NULL)
+                return;
+        for (size_t i = 0; i < v->real; i++)
+                hole[i] = f->hole != NULL ? f->hole[index + i * v->nplanes] : 0;
+        for (size_t i = v->real; i < v->count; i++) {
+                value[i] = 0;
+                hole[i] = 1;
+        }
+}
+
+/* Codes all planes of a view into OUT. */
+static enum caefs_err
+encode_view(const struct field *f, const struct pyramid_view *v, struct arena *arena,
+            struct prediction *out, double *bits)
+{
+        struct coder c = { .step = (int32_t) f->geometry.step, .effort = f->effort };
+        memcpy(c.extent, v->extent, sizeof c.extent);
+        enum caefs_err err = coder_make(&c, arena);
+        bool holes = f->hole != NULL || v->real < v->count;
+        int32_t *value = arena_array(arena, v->count, sizeof *value);
+        uint8_t *hole = holes ? arena_array(arena, v->count, 1) : NULL;
+        int32_t *residual = arena_array(arena, v->count, v->nplanes * sizeof *residual);
+        struct residual_segment *segment =
+                arena_array(arena, v->nplanes * CASCADE_MAX_PASSES, sizeof *segment);
+        if (err == CAEFS_OK && (!value || (holes && !hole) || !residual || !segment))
+                err = caefs_fail(CAEFS_ERR_NOMEM, "pyramid: no memory for %zu values", v->count);
+        *bits = 0;
+        out->nsegments = 0;
+        for (size_t i = 0; i < v->nplanes && err == CAEFS_OK; i++) {
+                struct cascade_plan plan;
+                int32_t base = middle_value((const int32_t *) f->grid + i, v->real, v->nplanes);
+                load_plane(f, v, i, base, value, hole);
+                c.plane->base = base;
+                c.value = value;
+                c.hole = hole;
+                c.residual = residual + i * v->count;
+                err = search_on_block(&c, arena, &plan);
+                if (err == CAEFS_OK)
+                        err = code_plane(&c, &plan, arena);
+                pyramid_write_plane(c.plane, &out->side);
+                out->nsegments += pyramid_segments(&c.plane->cascade, segment + out->nsegments);
+                *bits += c.bits;
+        }
+        out->residual = residual;
+        out->count = v->count * v->nplanes;
+        out->segment = segment;
+        return err;
+}
+
+/* The first byte and the row lengths. */
+static void
+write_view(const struct pyramid_view *v, struct bytes *side)
+{
+        bytes_put_u8(side, (uint8_t) (v->planar | v->nfolds << 1));
+        for (unsigned i = 0; i < v->nfolds; i++)
+                bytes_put_varint(side, v->fold[i]);
+}
+
+enum caefs_err
+pyramid_encode(const struct field *f, struct arena *arena, struct prediction *out, double *bits)
+{
+        const struct field_geometry *g = &f->geometry;
+        struct pyramid_view v = { .planar = g->scope != SCOPE_ARRAY && g->shape.ndim > 1 &&
+                                            g->shape.extent[g->shape.ndim - 1] <= PYRAMID_MAX_PLANES };
+        memset(out, 0, sizeof *out);
+        if (g->shape.ndim == 1)
+                v.nfolds = stride_search(f->grid, g->count, (int32_t) (g->step * 16), f->effort,
+                                         arena, v.fold, 1);
+        enum caefs_err err = pyramid_view_complete(g, &v);
+        if (err != CAEFS_OK)
+                return err;
+        write_view(&v, &out->side);
+        err = encode_view(f, &v, arena, out, bits);
+        if (err == CAEFS_OK && out->side.failed)
+                err = caefs_fail(CAEFS_ERR_NOMEM, "pyramid: no memory");
+        if (err != CAEFS_OK)
+                bytes_free(&out->side);
+        return err;
+}
