@@ -1,0 +1,265 @@
+/*
+ * caefs decode - an object becomes the file it was made from, within its bound.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/codec_options.h"
+#include "tools/file.h"
+#include "tools/tool.h"
+
+const char help_decode[] =
+        "Usage: caefs decode [OPTION...] IN.caef OUT\n"
+        "\n"
+        "Decodes what caefs encode made, and proves every part by its checksum.\n"
+        "\n"
+        CODEC_MODEL_HELP
+        CODEC_THREADS_HELP
+        CODEC_JSON_HELP
+        TOOL_COMMON_HELP;
+
+/* What the decoding threads share. */
+struct decoding {
+        const struct object *object;
+        struct file_output *file; /* written as it comes, when memory is NULL */
+        uint8_t *memory;          /* all of the result, or NULL */
+        struct progress *progress;
+        atomic_size_t next; /* chunk */
+        atomic_bool stop;
+
+        pthread_mutex_t lock; /* protects what follows */
+        enum caefs_err err;   /* the first */
+        char detail[256];
+};
+
+static enum caefs_err decode_chunk(struct decoding *d, size_t i, struct arena *arena)
+{
+        struct chunk_extent e;
+        struct arena_mark mark = arena_mark(arena);
+        uint8_t *to;
+        enum caefs_err err = object_chunk(d->object, i, &e);
+
+        if (err != CAEFS_OK)
+                return err;
+        to = d->memory != NULL ? d->memory + e.offset
+                               : arena_alloc(arena, (size_t)e.length);
+        if (to == NULL)
+                return caefs_fail(CAEFS_ERR_NOMEM, "no memory for a chunk");
+        err = object_read_chunk(d->object, i, arena, to);
+        if (err == CAEFS_OK && d->memory == NULL)
+                err = file_output_write(d->file, to, (size_t)e.length, e.offset);
+        arena_release(arena, mark);
+        progress_add(d->progress, e.length);
+        if (err == CAEFS_OK && progress_cancelled(d->progress))
+                err = caefs_fail(CAEFS_ERR_INTERRUPTED, "stopped");
+        return err;
+}
+
+static void *decode_chunks(void *context)
+{
+        struct decoding *d = context;
+        struct arena arena = { 0 };
+        size_t n = object_info(d->object)->nchunks;
+
+        while (!atomic_load(&d->stop)) {
+                size_t i = atomic_fetch_add(&d->next, 1);
+                enum caefs_err err;
+
+                if (i >= n)
+                        break;
+                err = decode_chunk(d, i, &arena);
+                if (err == CAEFS_OK)
+                        continue;
+                pthread_mutex_lock(&d->lock);
+                if (d->err == CAEFS_OK) {
+                        d->err = err;
+                        snprintf(d->detail, sizeof d->detail, "%s", caefs_detail());
+                }
+                pthread_mutex_unlock(&d->lock);
+                atomic_store(&d->stop, true);
+        }
+        arena_free(&arena);
+        return NULL;
+}
+
+static enum caefs_err decode_with_threads(struct decoding *d, unsigned threads)
+{
+        pthread_t *thread = calloc(threads, sizeof *thread);
+        unsigned started = 0, i;
+
+        /* This thread is one of them. */
+        while (thread != NULL && started + 1 < threads &&
+               pthread_create(&thread[started], NULL, decode_chunks, d) == 0)
+                started++;
+        decode_chunks(d);
+        for (i = 0; i < started; i++)
+                pthread_join(thread[i], NULL);
+        free(thread);
+        return d->err == CAEFS_OK ? CAEFS_OK : caefs_fail(d->err, "%s", d->detail);
+}
+
+/* Decodes all, measuring the codec alone where all is in memory. */
+static enum caefs_err decode(struct decoding *d, unsigned threads, double *seconds)
+{
+        const struct object_info *info = object_info(d->object);
+        struct tool_progress bar;
+        struct progress job = { .total = info->logical_bytes };
+        enum caefs_err err;
+        double start;
+
+        if (threads > info->nchunks)
+                threads = info->nchunks > 0 ? (unsigned)info->nchunks : 1;
+        d->progress = &job;
+        tool_progress_begin(&bar, "decoding", TOOL_PROGRESS_BYTES, job.total);
+        tool_progress_follow(&bar, &job);
+        tool_cancel_on_signal(&job);
+        start = tool_now();
+        err = decode_with_threads(d, threads);
+        *seconds = tool_now() - start;
+        tool_cancel_on_signal(NULL);
+        tool_progress_end(&bar);
+        d->progress = NULL;
+        return err;
+}
+
+static const struct model *find_model(void *context, uint64_t hash)
+{
+        struct model *m = context;
+
+        return m != NULL && model_hash(m) == hash ? m : NULL;
+}
+
+/* Says which model is missing, rather than that one is. */
+static enum caefs_err check_model(const struct object *object, const struct model *m)
+{
+        uint64_t needed = object_info(object)->model_hash;
+        char text[17], given[17];
+
+        if (needed == 0 || (m != NULL && model_hash(m) == needed))
+                return CAEFS_OK;
+        model_hash_format(needed, text);
+        if (m == NULL)
+                return caefs_fail(CAEFS_ERR_MODEL, "it needs the model %s", text);
+        model_hash_format(model_hash(m), given);
+        return caefs_fail(CAEFS_ERR_MODEL, "it needs the model %s, and this is %s",
+                          text, given);
+}
+
+static void print_result(const char *from, const struct codec_options *o,
+                         const struct object_info *info, double seconds)
+{
+        char size[TOOL_SIZE_MAX], time[TOOL_SIZE_MAX], bound[32];
+
+        bound_format(&info->bound, bound);
+        if (o->json) {
+                json_t *result = json_pack(
+                        "{s:i, s:I, s:I, s:s, s:f, s:i}",
+                        "output_version", 1,
+                        "input_bytes", (json_int_t)info->stored_bytes,
+                        "output_bytes", (json_int_t)info->logical_bytes,
+                        "bound", bound,
+                        "decode_seconds", seconds,
+                        "threads", (int)o->threads);
+
+                json_dumpf(result, stdout, JSON_INDENT(2));
+                putchar('\n');
+                json_decref(result);
+        } else if (tool_verbosity >= 0) {
+                printf("%s: %s, %s, %s\n", from,
+                       tool_format_bytes(size, info->logical_bytes), bound,
+                       tool_format_seconds(time, seconds));
+        }
+}
+
+/* Decodes an open object into OUT. */
+static enum caefs_err decode_object(const struct object *object,
+                                    const struct codec_options *o,
+                                    struct file_output *out, double *seconds)
+{
+        struct decoding d = {
+                .object = object,
+                .file = out,
+                .lock = PTHREAD_MUTEX_INITIALIZER,
+        };
+        uint64_t size = object_info(object)->logical_bytes;
+        enum caefs_err err = check_model(object, o->model);
+
+        if (err != CAEFS_OK)
+                return err;
+        /* Only a file under a name of its own can be written out of order. */
+        if (size <= file_memory_limit() || out->temporary == NULL)
+                d.memory = malloc((size_t)size + 1);
+        if (d.memory == NULL && out->temporary == NULL)
+                return caefs_fail(CAEFS_ERR_NOMEM, "no memory for the result");
+        err = decode(&d, o->threads, seconds);
+        if (err == CAEFS_OK && d.memory != NULL)
+                err = file_output_write(out, d.memory, (size_t)size, 0);
+        free(d.memory);
+        return err;
+}
+
+static int decode_file(const char *from, const char *to,
+                       const struct codec_options *o)
+{
+        struct file_input in;
+        struct file_output out = { .fd = -1 };
+        struct object *object = NULL;
+        const struct model_finder finder = { .find = find_model, .context = o->model };
+        double seconds = 0;
+        const char *where = from;
+        const char *todo = NULL;
+        enum caefs_err err = file_input_open(from, &in);
+
+        if (err != CAEFS_OK)
+                return tool_fail(err, from, NULL);
+        err = object_open(&in.source, &finder, &object);
+        if (err == CAEFS_OK) {
+                err = file_output_open(to, &out);
+                where = err == CAEFS_OK ? from : to;
+        }
+        if (err == CAEFS_OK)
+                err = decode_object(object, o, &out, &seconds);
+        if (err == CAEFS_ERR_MODEL)
+                todo = "give it with --model FILE";
+        if (err == CAEFS_OK) {
+                err = file_output_commit(&out);
+                where = to;
+        }
+        if (err == CAEFS_OK)
+                print_result(from, o, object_info(object), seconds);
+        file_output_close(&out);
+        object_close(object);
+        file_input_close(&in);
+        return err == CAEFS_OK ? TOOL_OK : tool_fail(err, where, todo);
+}
+
+int cmd_decode(int argc, char **argv)
+{
+        static const struct option options[] = {
+                CODEC_MODEL_OPTION, CODEC_THREADS_OPTION, CODEC_JSON_OPTION,
+                TOOL_COMMON_LONG_OPTIONS,
+                { 0 },
+        };
+        struct codec_options o = CODEC_OPTIONS_DEFAULT;
+        int c, status;
+
+        while ((c = getopt_long(argc, argv, TOOL_COMMON_SHORT_OPTIONS, options,
+                                NULL)) != -1)
+                if (!codec_option(&o, c) && !tool_common_option(c)) {
+                        codec_options_free(&o);
+                        return TOOL_USAGE;
+                }
+        if (argc - optind != 2) {
+                codec_options_free(&o);
+                return tool_usage_error("decode", "it takes two names, IN.caef and OUT");
+        }
+        status = decode_file(argv[optind], argv[optind + 1], &o);
+        codec_options_free(&o);
+        return status;
+}
