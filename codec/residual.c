@@ -16,6 +16,7 @@ enum {
 };
 
 static const struct residual_coder *const coders[CODER_LIMIT] = {
+        [CODER_STATIC] = &residual_coder_static,
         [CODER_GENERAL] = &residual_coder_general,
 };
 
