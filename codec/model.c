@@ -115,7 +115,6 @@ write_record(const struct model_info *info, struct bytes *out)
         bytes_put_u64(out, info->seed);
         bytes_put_f64(out, info->train_loss);
         bytes_put_f64(out, info->validation_loss);
-        bytes_put_f64(out, info->seconds);
 }
 
 static enum caefs_err
@@ -131,7 +130,6 @@ parse_record(struct cursor *in, struct model_info *info)
         info->seed = cursor_u64(in);
         info->train_loss = cursor_f64(in);
         info->validation_loss = cursor_f64(in);
-        info->seconds = cursor_f64(in);
         if (in->failed || scope > SCOPE_CHANNEL || mode > BOUND_PSNR ||
             !isfinite(info->bound.amount))
                 return caefs_fail(CAEFS_ERR_CORRUPT, "model: its training record is malformed");

@@ -49,7 +49,6 @@ struct model_info {
         uint64_t     seed;
         double       train_loss;        /* mean squared error, normalised units */
         double       validation_loss;
-        double       seconds;
 };
 const struct model_info *model_info(const struct model *m);
 

@@ -7,7 +7,9 @@
  * network (straight-through), so what is installed is what was validated.
  *
  * Deterministic: same data, options and seed give the same model, bit for bit,
- * on one machine, whatever the number of threads.
+ * on one machine, whatever the number of threads; unless the clock ends the
+ * training.  The number of epochs is chosen, from the size of the work and not from
+ * the clock, so that it rarely does.
  *
  * Thread safety: one call at a time in a process (OpenBLAS threads are set).
  */
@@ -17,15 +19,19 @@
 #include "codec/layout.h"
 #include "codec/model.h"
 
+/* The papers use the sigmoid. */
+enum train_activation { TRAIN_ACTIVATION_BEST = 0, TRAIN_ACTIVATION_SIGMOID, TRAIN_ACTIVATION_RELU };
+
 struct train_options {
         struct bound bound;             /* what to train for */
         enum scope   scope;
         int          family;            /* enum family; 0: whatever pays */
         unsigned     layer[MODEL_MAX_LAYERS];   /* encoder's sizes, e.g. 512, 64, 8, 1 */
         unsigned     nlayers;           /* 0: the default */
+        enum train_activation activation;       /* of the hidden layers */
         double       proportion;        /* of the data, first part; 0 < p <= 1 */
         uint32_t     epochs;            /* at most; 0: the default */
-        double       time_limit;        /* seconds; 0: the default */
+        double       time_limit;        /* seconds; 0: the default, 20 */
         uint64_t     seed;
         unsigned     threads;           /* 0: all */
         size_t       batch;             /* blocks a minibatch; 0: the default */

@@ -195,7 +195,7 @@ describe_model(const struct model *m)
         for (unsigned i = 0; i < info->nlayers && i < MODEL_MAX_LAYERS; i++)
                 json_array_append_new(layers, json_integer(info->layer[i]));
         bound_format(&info->bound, bound);
-        return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:o, s:o}",
+        return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:o}",
                          "family", codec_name(info->family),
                          "layers", layers,
                          "parameters", integer(info->parameters),
@@ -206,6 +206,5 @@ describe_model(const struct model *m)
                          "epochs", (int) info->epochs,
                          "seed", integer(info->seed),
                          "train_loss", real(info->train_loss),
-                         "validation_loss", real(info->validation_loss),
-                         "seconds", real(info->seconds));
+                         "validation_loss", real(info->validation_loss));
 }

@@ -1,0 +1,100 @@
+/* codec/train_network.h - the autoencoder in floating point, while it learns.
+ *
+ * Letters in comments: B = blocks of a minibatch, I = units in, O = units out.
+ *
+ * Training has two stages.  The first is plain.  The second fakes the arithmetic
+ * of the integer network: weights are rounded to the steps that inference will
+ * have, activations to the levels, and gradients pass as if nothing had been
+ * rounded (the straight-through estimator: Bengio et al., "Estimating or
+ * Propagating Gradients Through Stochastic Neurons", 2013; Jacob et al.,
+ * "Quantization and Training of Neural Networks for Efficient
+ * Integer-Arithmetic-Only Inference", 2018).
+ *
+ * Thread safety: one thread for each learner.
+ */
+#ifndef CAEFS_CODEC_TRAIN_NETWORK_H
+#define CAEFS_CODEC_TRAIN_NETWORK_H
+
+#include "codec/model.h"
+#include "codec/network.h"
+
+/* xoshiro256**, Blackman and Vigna, "Scrambled Linear Pseudorandom Number
+ * Generators", 2018; seeded by splitmix64. */
+struct random {
+        uint64_t state[4];
+};
+void     random_seed(struct random *r, uint64_t seed);
+uint64_t random_next(struct random *r);
+double   random_unit(struct random *r);                 /* in [0, 1) */
+uint64_t random_below(struct random *r, uint64_t limit);
+
+/* What follows the sums of a layer. */
+enum learner_activation {
+        LEARNER_LINEAR,         /* nothing: the output, and latents of a ReLU network */
+        LEARNER_RELU,
+        LEARNER_SIGMOID,
+};
+
+/* One connection.  Pointers into the learner's arrays. */
+struct learner_layer {
+        unsigned                in, out;
+        enum learner_activation activation;
+        bool                    wide;           /* weights in steps of 1 / 16319 of the largest */
+        int32_t                 levels;         /* largest activation going out; 0: not rounded */
+        float                   low, high;      /* what 0 and LEVELS stand for */
+        float                   weight_step;    /* of the rounded weights */
+        float                  *weight;         /* (O, I) */
+        float                  *bias;           /* (O) */
+        float                  *weight_gradient;
+        float                  *bias_gradient;
+        float                  *rounded;        /* (O, I) weights as inference has them */
+        float                  *output;         /* (B, O) */
+        float                  *delta;          /* (B, O) gradient of the loss by the sums */
+};
+
+struct learner {
+        unsigned             nlayers;           /* connections */
+        unsigned             nencoder;
+        struct learner_layer layer[NETWORK_MAX_CONNECTIONS];
+        bool                 quantised;         /* the second stage */
+        size_t               batch;             /* B */
+        size_t               nparameters;
+        float               *parameter;         /* all weights and biases */
+        float               *gradient;
+        float               *momentum;          /* Adam's first and second moment */
+        float               *variance;
+        float               *best;              /* the parameters worth keeping */
+        uint64_t             step;              /* of Adam */
+        float               *memory;            /* the one allocation behind them all */
+};
+
+/* LAYER holds the encoder's sizes, NLAYERS of them; the decoder mirrors them.  All
+ * weights are drawn from R; the biases of the first and last layer come from MEAN, the mean
+ * block (layer[0]).  CAEFS_ERR_NOMEM. */
+enum caefs_err learner_init(struct learner *l, const unsigned *layer, unsigned nlayers,
+                            enum activation hidden, size_t batch, const float *mean,
+                            struct random *r);
+void learner_release(struct learner *l);
+
+/* Starts from the weights of A when its layers are the same; false when not. */
+bool learner_adopt(struct learner *l, const struct autoencoder *a);
+
+/* One minibatch of N <= batch blocks, X (N, block): forward, backward, Adam.
+ * Returns the mean squared error before the step. */
+float learner_step(struct learner *l, const float *x, size_t n, float rate);
+
+/* Mean squared error over N blocks, any number. */
+double learner_loss(struct learner *l, const float *x, size_t n);
+
+/* Enters the second stage: ranges of activations are those of the N blocks at X.  WIDE:
+ * the last connection gets wide weights. */
+void learner_quantise(struct learner *l, const float *x, size_t n, bool wide);
+
+void learner_keep(struct learner *l);           /* remembers the parameters */
+void learner_restore(struct learner *l);        /* goes back to them */
+
+/* The learner, in its second stage, as an integer network.  OUT is the caller's, to be
+ * released; CAEFS_ERR_LIMIT when its weights cannot be integers. */
+enum caefs_err learner_export(const struct learner *l, struct autoencoder *out);
+
+#endif

@@ -1,0 +1,345 @@
+/* codec/train_run.c - epochs, schedule, early stopping. */
+#include "codec/train_run.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define LEARNING_RATE  1e-3f
+#define LAST_RATE      0.01f    /* of it, at the end */
+
+/* Shares of the epochs. */
+#define PILOT_SHARE    8        /* one in so many to choose the activation function */
+#define QUANTISE_SHARE 4        /* one in so many for the second stage */
+#define PATIENCE_SHARE 8        /* without progress until a stage ends */
+#define LEAST_PATIENCE 10
+
+/* A loss must fall by this factor to count as progress. */
+#define PROGRESS 0.999
+
+/* Floating-point operations a second that the number of epochs is planned with: what
+ * a busy core of ten years ago gives. */
+#define PLANNED_RATE 12e9
+
+#define MOST_EPOCHS  5000
+#define LEAST_EPOCHS 20
+
+/* The share of blocks that validate, and their limits. */
+#define VALIDATION_SHARE 10
+#define MOST_VALIDATION  2048
+
+/* Root mean square error, of a range of 1, below which rounding the last layer's
+ * weights to 127 steps would be felt. */
+#define WIDE_BELOW 0.004
+
+#define WATCH_INTERVAL 0.1      /* seconds */
+
+struct run {
+        const struct train_options *options;
+        const float                *value;      /* (ntrain + nvalidation, block) */
+        size_t                      block, ntrain, nvalidation;
+        size_t                     *order;      /* (ntrain) */
+        float                      *batch;      /* (batch, block) */
+        struct random               random;
+        struct learner              learner;
+        double                      started;
+        double                      watched;
+        train_watch                *watch;
+        void                       *context;
+        bool                        stopped;
+        uint32_t                    epoch, epochs;      /* done; planned */
+        double                      train_loss;
+};
+
+/* The course of one stage. */
+struct stage {
+        uint32_t first, length;         /* epochs */
+        float    from, to;              /* rates, as shares of LEARNING_RATE */
+        uint32_t patience;
+        double   best;                  /* validation loss of what learner_keep() kept */
+};
+
+double
+train_clock(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (double) t.tv_sec + (double) t.tv_nsec * 1e-9;
+}
+
+/* ---- blocks ---- */
+
+static void
+swap_blocks(float *a, float *b, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                float v = a[i];
+                a[i] = b[i];
+                b[i] = v;
+        }
+}
+
+/* Fisher and Yates. */
+static void
+shuffle_blocks(struct train_data *d, struct random *r)
+{
+        for (size_t i = d->nblocks; i > 1; i--) {
+                size_t j = random_below(r, i);
+                if (j != i - 1)
+                        swap_blocks(d->value + j * d->block, d->value + (i - 1) * d->block,
+                                    d->block);
+        }
+}
+
+static void
+shuffle_order(struct run *r)
+{
+        for (size_t i = r->ntrain; i > 1; i--) {
+                size_t j = random_below(&r->random, i);
+                size_t v = r->order[j];
+                r->order[j] = r->order[i - 1];
+                r->order[i - 1] = v;
+        }
+}
+
+static float *
+mean_block(const struct run *r)
+{
+        float *mean = calloc(r->block, sizeof *mean);
+
+        for (size_t k = 0; mean != NULL && k < r->ntrain; k++)
+                for (size_t i = 0; i < r->block; i++)
+                        mean[i] += (r->value[k * r->block + i] - mean[i]) / (float) (k + 1);
+        return mean;
+}
+
+static double
+validation_loss(struct run *r)
+{
+        return learner_loss(&r->learner, r->value + r->ntrain * r->block, r->nvalidation);
+}
+
+/* ---- one epoch ---- */
+
+static void
+watch(struct run *r, double validation)
+{
+        const double now = train_clock(), seconds = now - r->started;
+        struct train_progress p = {
+                .epoch = r->epoch, .epochs = r->epochs,
+                .train_loss = r->train_loss, .validation_loss = validation,
+                .seconds = seconds,
+        };
+
+        if (seconds > r->options->time_limit)
+                r->stopped = true;
+        if (r->watch == NULL || now - r->watched < WATCH_INTERVAL)
+                return;
+        r->watched = now;
+        double left = seconds / r->epoch * (r->epochs - r->epoch);
+        p.seconds_left = fmin(left, fmax(r->options->time_limit - seconds, 0));
+        if (!r->watch(r->context, &p))
+                r->stopped = true;
+}
+
+static void
+run_epoch(struct run *r, float rate)
+{
+        const size_t batch = r->learner.batch;
+        double sum = 0;
+        size_t seen = 0;
+
+        shuffle_order(r);
+        for (size_t from = 0; from < r->ntrain && !r->stopped; from += batch) {
+                size_t n = r->ntrain - from < batch ? r->ntrain - from : batch;
+                for (size_t k = 0; k < n; k++)
+                        memcpy(r->batch + k * r->block, r->value + r->order[from + k] * r->block,
+                               r->block * sizeof *r->batch);
+                sum += (double) learner_step(&r->learner, r->batch, n, rate) * (double) n;
+                seen += n;
+                if (train_clock() - r->started > r->options->time_limit)
+                        r->stopped = true;
+        }
+        r->train_loss = sum / (double) seen;
+        r->epoch++;
+}
+
+static float
+rate_at(const struct stage *s, uint32_t epoch)
+{
+        const double share = s->length > 1 ? (double) epoch / (s->length - 1) : 1;
+        const double cosine = (1 + cos(acos(-1) * fmin(share, 1))) / 2;
+
+        return LEARNING_RATE * (s->to + (s->from - s->to) * (float) cosine);
+}
+
+/* Epochs FIRST to LAST - 1 of a stage, while the validation loss falls; the best
+ * parameters stay with learner_keep().  Returns false when it ended early. */
+static bool
+run_epochs(struct run *r, struct stage *s, uint32_t first, uint32_t last)
+{
+        uint32_t since = 0;
+
+        for (uint32_t e = first; e < last && !r->stopped; e++) {
+                run_epoch(r, rate_at(s, e));
+                double loss = validation_loss(r);
+                since++;
+                if (loss < s->best * PROGRESS)
+                        since = 0;
+                if (loss < s->best) {
+                        s->best = loss;
+                        learner_keep(&r->learner);
+                }
+                watch(r, loss);
+                if (since >= s->patience)
+                        return false;
+        }
+        return !r->stopped;
+}
+
+/* ---- the course ---- */
+
+static enum caefs_err
+start_learner(struct run *r, enum activation hidden, const float *mean)
+{
+        const struct train_options *o = r->options;
+
+        enum caefs_err err = learner_init(&r->learner, o->layer, o->nlayers, hidden, o->batch,
+                                          mean, &r->random);
+        if (err == CAEFS_OK && o->warm_start != NULL)
+                learner_adopt(&r->learner, model_autoencoder(o->warm_start));
+        return err;
+}
+
+/* Leaves r->learner at the end of its pilot epochs.  BEST is its loss so far. */
+static enum caefs_err
+choose_learner(struct run *r, struct stage *first, uint32_t pilot)
+{
+        static const enum activation candidate[] = { ACTIVATION_RELU, ACTIVATION_SIGMOID };
+        float *mean = mean_block(r);
+        struct learner best = { 0 };
+        double least = INFINITY;
+        enum caefs_err err = CAEFS_OK;
+
+        if (mean == NULL)
+                return caefs_fail(CAEFS_ERR_NOMEM, "train: no memory");
+        for (int c = 0; c < 2 && err == CAEFS_OK; c++) {
+                if (r->options->activation == TRAIN_ACTIVATION_SIGMOID && c == 0)
+                        continue;
+                if (r->options->activation == TRAIN_ACTIVATION_RELU && c == 1)
+                        continue;
+                err = start_learner(r, candidate[c], mean);
+                if (err != CAEFS_OK)
+                        break;
+                first->best = INFINITY;
+                learner_keep(&r->learner);
+                run_epochs(r, first, 0, pilot);
+                struct learner *worse = first->best < least ? &best : &r->learner;
+                learner_release(worse);
+                if (worse == &best) {
+                        best = r->learner;
+                        least = first->best;
+                }
+        }
+        free(mean);
+        if (err != CAEFS_OK)
+                learner_release(&best);
+        r->learner = best;
+        first->best = least;
+        return err;
+}
+
+/* Second stage: from the best of the first, with the arithmetic of inference. */
+static double
+run_quantised(struct run *r, const struct stage *first)
+{
+        const uint32_t length = (first->length + QUANTISE_SHARE - 1) / QUANTISE_SHARE;
+        struct stage second = {
+                .length = length, .from = first->to, .to = LAST_RATE, .patience = first->patience,
+        };
+
+        learner_restore(&r->learner);
+        learner_quantise(&r->learner, r->value, r->ntrain, sqrt(first->best) < WIDE_BELOW);
+        second.best = validation_loss(r);
+        learner_keep(&r->learner);
+        r->epochs = r->epoch + length;
+        run_epochs(r, &second, 0, length);
+        learner_restore(&r->learner);
+        return validation_loss(r);
+}
+
+static enum caefs_err
+run_course(struct run *r, struct train_outcome *out)
+{
+        const uint32_t planned = r->options->epochs;
+        const uint32_t pilot = (planned + PILOT_SHARE - 1) / PILOT_SHARE;
+        const uint32_t patience = planned / PATIENCE_SHARE;
+        struct stage first = {
+                .length = planned - planned / QUANTISE_SHARE, .from = 1, .to = 0.2f,
+                .patience = patience < LEAST_PATIENCE ? LEAST_PATIENCE : patience,
+        };
+
+        r->epochs = planned + (r->options->activation == TRAIN_ACTIVATION_BEST ? pilot : 0);
+        enum caefs_err err = choose_learner(r, &first, pilot);
+        if (err != CAEFS_OK)
+                return err;
+        run_epochs(r, &first, pilot, first.length);
+        out->validation_loss = run_quantised(r, &first);
+        out->train_loss = r->train_loss;
+        out->epochs = r->epoch;
+        err = learner_export(&r->learner, &out->network);
+        learner_release(&r->learner);
+        return err;
+}
+
+/* Operations of an epoch: a product forward and two backward for each weight. */
+static uint32_t
+epochs_planned(const struct train_options *o, size_t nblocks)
+{
+        double weights = 0;
+
+        for (unsigned k = 0; k + 1 < o->nlayers; k++)
+                weights += 2.0 * o->layer[k] * o->layer[k + 1];
+        double epochs = o->time_limit * PLANNED_RATE / (6 * weights * (double) nblocks);
+        return epochs > MOST_EPOCHS ? MOST_EPOCHS
+               : epochs < LEAST_EPOCHS ? LEAST_EPOCHS : (uint32_t) epochs;
+}
+
+enum caefs_err
+train_run(const struct train_options *o, struct train_data *data, train_watch *watch_function,
+          void *context, struct train_outcome *out)
+{
+        struct train_options options = *o;
+        size_t nvalidation = data->nblocks / VALIDATION_SHARE;
+
+        *out = (struct train_outcome) { 0 };
+        nvalidation = nvalidation < 2 ? 2 : nvalidation;
+        nvalidation = nvalidation > MOST_VALIDATION ? MOST_VALIDATION : nvalidation;
+        struct run r = {
+                .options = &options, .value = data->value, .block = data->block,
+                .nvalidation = nvalidation, .ntrain = data->nblocks - nvalidation,
+                .started = train_clock(), .watch = watch_function, .context = context,
+        };
+        if (options.batch == 0)
+                options.batch = r.ntrain < 512 ? 32 : r.ntrain < 4096 ? 64 : 128;
+        if (options.epochs == 0)
+                options.epochs = epochs_planned(&options, data->nblocks);
+        openblas_set_num_threads(1);
+        random_seed(&r.random, options.seed);
+        shuffle_blocks(data, &r.random);
+        r.order = malloc(r.ntrain * sizeof *r.order);
+        r.batch = malloc(options.batch * r.block * sizeof *r.batch);
+        enum caefs_err err = CAEFS_OK;
+        if (r.order == NULL || r.batch == NULL)
+                err = caefs_fail(CAEFS_ERR_NOMEM, "train: no memory for minibatches");
+        for (size_t k = 0; err == CAEFS_OK && k < r.ntrain; k++)
+                r.order[k] = k;
+        if (err == CAEFS_OK)
+                err = run_course(&r, out);
+        out->seconds = train_clock() - r.started;
+        free(r.order);
+        free(r.batch);
+        return err;
+}
