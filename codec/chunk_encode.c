@@ -1,0 +1,531 @@
+/* codec/chunk_encode.c - choosing and proving the coding of one plane.
+ *
+ * Grids that suit the values are laid over the plane; every family that applies
+ * predicts the integers of each and estimates its bits; the best few are coded in
+ * full, with a patch for what the grid cannot hold.  The smallest is decoded and
+ * compared.  What fails goes into its patch; if that makes it larger than the
+ * next one, the next one is proved, and so on.  Exact storage is always among
+ * them, so the search ends.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "codec/chunk_plane.h"
+#include "codec/grid_fit.h"
+#include "codec/pack.h"
+#include "codec/patch.h"
+#include "codec/symbols.h"
+#include "codec/value.h"
+
+#define MAX_LATTICES   8
+#define MAX_CANDIDATES 24
+
+/* The plane's values on one grid, or on one grid for each column. */
+struct lattice {
+        struct grid *grid;
+        size_t       ngrids;
+        void        *integers;
+        uint8_t     *hole;              /* (count) */
+        bool         holes;             /* any */
+        uint8_t     *sign;              /* (count), or NULL: no sign is set */
+};
+
+struct candidate {
+        unsigned              head;     /* without HEAD_PATCH */
+        const struct lattice *lattice;  /* NULL: stored without prediction */
+        struct prediction     prediction;
+        double                bits;     /* estimate */
+        struct bytes          body;     /* all that follows the patch, when coded */
+        struct bytes          patch;
+        uint8_t              *where;    /* (count): what the patch holds; NULL: nothing */
+        size_t                patched;
+        bool                  coded;
+        bool                  proved;
+};
+
+/* What the functions here share. */
+struct search {
+        const struct plane         *plane;
+        const struct plane_bound   *bound;
+        const struct chunk_options *options;
+        const void                 *values;
+        struct arena               *arena;
+        struct value_statistics    *statistics; /* (columns) */
+        struct lattice              lattice[MAX_LATTICES];
+        size_t                      nlattices;
+        struct candidate            candidate[MAX_CANDIDATES];
+        size_t                      ncandidates;
+        const struct candidate     *decoded;    /* whose values were decoded last */
+};
+
+/* ---- lattices ---- */
+
+static double
+amount_of(const struct search *s, size_t column)
+{
+        return s->bound->amount[s->bound->namounts > 1 ? column : 0];
+}
+
+static uint8_t *
+signs_of(const struct search *s)
+{
+        const struct plane *p = s->plane;
+        unsigned            top = 8 * dtype_size(p->dtype) - 1;
+        uint8_t            *sign = arena_alloc(s->arena, p->count);
+
+        for (size_t i = 0; sign != NULL && i < p->count; i++)
+                sign[i] = (uint8_t) (value_bits(p->dtype, s->values, i) >> top);
+        return sign;
+}
+
+/* Under an exact grid what does not come back bit for bit is a hole. */
+static enum caefs_err
+exact_holes(const struct search *s, const struct grid *g, size_t column, size_t ngrids,
+            const void *integers, uint8_t *hole)
+{
+        const struct plane *p = s->plane;
+        size_t              n = p->count / ngrids, width = dtype_size(p->dtype);
+        struct arena_mark   mark = arena_mark(s->arena);
+        uint8_t            *back = arena_array(s->arena, p->count, width);
+
+        if (back == NULL)
+                return CAEFS_ERR_NOMEM;
+        grid_inverse(g, integers, n, ngrids, back);
+        for (size_t i = 0; i < n; i++)
+                if (value_bits(p->dtype, back, i * ngrids)
+                    != value_bits(p->dtype, s->values, column + i * ngrids))
+                        hole[i * ngrids] = 1;
+        arena_release(s->arena, mark);
+        return CAEFS_OK;
+}
+
+/* Lays GRID, (ngrids), over the plane and adds it to the search. */
+static enum caefs_err
+lattice_add(struct search *s, struct grid *grid, size_t ngrids)
+{
+        const struct plane *p = s->plane;
+        struct lattice      l = { .grid = grid, .ngrids = ngrids };
+        size_t              width = grid->wide ? 8 : 4;
+
+        if (s->nlattices == MAX_LATTICES)
+                return CAEFS_OK;
+        l.integers = arena_array(s->arena, p->count, width);
+        l.hole = arena_alloc(s->arena, p->count);
+        if (l.integers == NULL || l.hole == NULL)
+                return CAEFS_ERR_NOMEM;
+        memset(l.hole, 0, p->count);
+        for (size_t c = 0; c < ngrids; c++) {
+                void *integers = (char *) l.integers + c * width;
+                grid_forward(&grid[c], (const char *) s->values + c * dtype_size(p->dtype),
+                             p->count / ngrids, ngrids, integers, l.hole + c);
+                if (grid->step == 1 && grid->kind != GRID_LINEAR && grid->kind != GRID_LOG) {
+                        enum caefs_err err = exact_holes(s, &grid[c], c, ngrids, integers,
+                                                         l.hole + c);
+                        if (err != CAEFS_OK)
+                                return err;
+                }
+        }
+        l.holes = memchr(l.hole, 1, p->count) != NULL;
+        for (size_t c = 0; c < p->columns && grid->kind == GRID_LOG; c++)
+                if (l.sign == NULL && s->statistics[c].negatives > 0)
+                        l.sign = signs_of(s);
+        s->lattice[s->nlattices++] = l;
+        return CAEFS_OK;
+}
+
+/* The grid of one column for the lossy bound; columns in which every value may
+ * stand for every other, or none is finite, take any. */
+static bool
+fit_bound(const struct search *s, size_t column, struct grid *g)
+{
+        double amount = amount_of(s, column);
+
+        if (!(amount > 0))
+                return false;
+        return s->bound->mode == BOUND_ABS
+                ? grid_fit_linear(s->plane->dtype, &s->statistics[column], amount, g)
+                : grid_fit_log(s->plane->dtype, &s->statistics[column], amount, g);
+}
+
+static enum caefs_err
+lattice_add_bound(struct search *s)
+{
+        size_t       n = s->plane->columns;
+        struct grid *grid = arena_array(s->arena, n, sizeof *grid);
+
+        if (grid == NULL)
+                return CAEFS_ERR_NOMEM;
+        for (size_t c = 0; c < n; c++)
+                if (!fit_bound(s, c, &grid[c]) || grid[c].step != grid[0].step)
+                        return CAEFS_OK;
+        return lattice_add(s, grid, n);
+}
+
+static enum caefs_err
+lattice_add_bits(struct search *s)
+{
+        const struct plane *p = s->plane;
+        struct grid        *grid = arena_array(s->arena, 1, sizeof *grid);
+
+        if (grid == NULL)
+                return CAEFS_ERR_NOMEM;
+        grid_fit_bits(p->dtype, s->values, p->count, 1, grid);
+        return lattice_add(s, grid, 1);
+}
+
+static enum caefs_err
+lattices_find(struct search *s)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        if (s->bound->mode != BOUND_LOSSLESS)
+                err = lattice_add_bound(s);
+        if (err == CAEFS_OK && (s->bound->mode == BOUND_LOSSLESS || s->nlattices == 0))
+                err = lattice_add_bits(s);
+        return err;
+}
+
+/* ---- candidates ---- */
+
+static struct candidate *
+candidate_new(struct search *s, unsigned head, const struct lattice *l)
+{
+        struct candidate *c = &s->candidate[s->ncandidates++];
+
+        *c = (struct candidate) { .head = head, .lattice = l };
+        return c;
+}
+
+static enum caefs_err
+lattice_try_family(struct search *s, const struct lattice *l, enum family number)
+{
+        const struct family_methods *family = family_by_number(number);
+        struct field field = {
+                .geometry = plane_field(s->plane, l->grid->wide, l->grid->step),
+                .grid = l->integers,
+                .hole = l->holes ? l->hole : NULL,
+                .effort = s->options->effort,
+        };
+
+        if (family == NULL || (family->needs_model && s->plane->model == NULL)
+            || (s->options->family != 0 && s->options->family != (int) number)
+            || s->ncandidates == MAX_CANDIDATES || !family->applies(&field))
+                return CAEFS_OK;
+        unsigned head = number | (l->sign != NULL ? HEAD_SIGNS : 0)
+                | (l->ngrids > 1 ? HEAD_GRIDS : 0);
+        struct candidate *c = candidate_new(s, head, l);
+        return family->encode(&field, s->arena, &c->prediction, &c->bits);
+}
+
+/* The records of many columns repeat each other. */
+static enum caefs_err
+grids_write(const struct search *s, const struct lattice *l, struct bytes *out)
+{
+        struct bytes   records = { 0 }, packed = { 0 };
+        enum caefs_err err = CAEFS_OK;
+
+        if (l->ngrids == 1)
+                return grid_write(l->grid, out);
+        for (size_t i = 0; i < l->ngrids && err == CAEFS_OK; i++)
+                err = grid_write(&l->grid[i], &records);
+        if (err == CAEFS_OK)
+                err = pack_encode(records.data, records.size, s->options->effort, &packed);
+        bytes_put_varint(out, records.size);
+        bytes_put_varint(out, packed.size < records.size ? packed.size : 0);
+        if (packed.size < records.size)
+                bytes_put(out, packed.data, packed.size);
+        else
+                bytes_put(out, records.data, records.size);
+        bytes_free(&records);
+        bytes_free(&packed);
+        return err;
+}
+
+static enum caefs_err
+predicted_code(const struct search *s, struct candidate *c)
+{
+        const struct plane      *p = s->plane;
+        const struct lattice    *l = c->lattice;
+        const struct prediction *r = &c->prediction;
+        enum effort              effort = s->options->effort;
+        enum caefs_err           err = CAEFS_OK;
+
+        if (l->sign != NULL)
+                err = symbols_encode(l->sign, p->count, plane_row(p), 2, effort, s->arena,
+                                     &c->body);
+        if (err == CAEFS_OK)
+                err = grids_write(s, l, &c->body);
+        if (err != CAEFS_OK)
+                return err;
+        bytes_put_varint(&c->body, r->side.size);
+        bytes_put(&c->body, r->side.data, r->side.size);
+        return l->grid->wide
+                ? residual_encode_wide(r->residual, r->segment, r->nsegments, effort, s->arena,
+                                       &c->body)
+                : residual_encode(r->residual, r->segment, r->nsegments, effort, s->arena,
+                                  &c->body);
+}
+
+/* Little-endian bytes of the values. */
+static const uint8_t *
+little_endian_values(const struct search *s)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        const struct plane *p = s->plane;
+        uint8_t            *raw = arena_array(s->arena, p->count, dtype_size(p->dtype));
+        if (raw != NULL)
+                values_swap(s->values, p->count, dtype_size(p->dtype), raw);
+        return raw;
+#else
+        return s->values;
+#endif
+}
+
+static enum caefs_err
+storage_code(const struct search *s, struct candidate *c)
+{
+        const struct plane *p = s->plane;
+        size_t              size = p->count * dtype_size(p->dtype);
+        const uint8_t      *raw = little_endian_values(s);
+        uint8_t            *planes = NULL;
+
+        if ((c->head & HEAD_STORAGE) == STORAGE_PLANES) {
+                planes = arena_alloc(s->arena, size);
+                if (planes != NULL && raw != NULL)
+                        bytes_to_planes(raw, p->count, dtype_size(p->dtype), planes);
+                raw = planes;
+        }
+        if (raw == NULL)
+                return CAEFS_ERR_NOMEM;
+        c->proved = false;
+        return pack_encode(raw, size, s->options->effort, &c->body);
+}
+
+static enum caefs_err
+candidate_patch(const struct search *s, struct candidate *c)
+{
+        const struct plane *p = s->plane;
+
+        bytes_clear(&c->patch);
+        return patch_encode(p->dtype, s->values, c->where, p->count, plane_row(p),
+                            s->options->effort, s->arena, &c->patch);
+}
+
+static enum caefs_err
+candidate_code(const struct search *s, struct candidate *c)
+{
+        const struct plane *p = s->plane;
+        struct arena_mark   mark;
+
+        if (c->lattice != NULL && c->lattice->holes) {
+                c->where = arena_alloc(s->arena, p->count);
+                if (c->where == NULL)
+                        return CAEFS_ERR_NOMEM;
+                memcpy(c->where, c->lattice->hole, p->count);
+        }
+        mark = arena_mark(s->arena);
+        c->coded = true;
+        enum caefs_err err = c->lattice != NULL ? predicted_code(s, c) : storage_code(s, c);
+        if (err == CAEFS_OK && c->where != NULL)
+                err = candidate_patch(s, c);
+        arena_release(s->arena, mark);
+        return err;
+}
+
+static size_t
+candidate_size(const struct candidate *c)
+{
+        return 1 + c->body.size + (c->where != NULL ? c->patch.size + 1 : 0);
+}
+
+static void
+candidate_write(const struct candidate *c, struct bytes *out)
+{
+        bytes_put_u8(out, (uint8_t) (c->head | (c->where != NULL ? HEAD_PATCH : 0)));
+        if (c->where != NULL) {
+                bytes_put_varint(out, c->patch.size);
+                bytes_put(out, c->patch.data, c->patch.size);
+        }
+        bytes_put(out, c->body.data, c->body.size);
+}
+
+/* ---- choice and proof ---- */
+
+/* Codes the N most promising candidates by estimate. */
+static enum caefs_err
+code_best(struct search *s, size_t n)
+{
+        for (; n > 0; n--) {
+                struct candidate *best = NULL;
+                for (size_t i = 0; i < s->ncandidates; i++) {
+                        struct candidate *c = &s->candidate[i];
+                        if (!c->coded && (best == NULL || c->bits < best->bits))
+                                best = c;
+                }
+                if (best == NULL)
+                        break;
+                enum caefs_err err = candidate_code(s, best);
+                if (err != CAEFS_OK)
+                        return err;
+        }
+        return CAEFS_OK;
+}
+
+static struct candidate *
+smallest(struct search *s)
+{
+        struct candidate *best = NULL;
+
+        for (size_t i = 0; i < s->ncandidates; i++) {
+                struct candidate *c = &s->candidate[i];
+                if (c->coded && (best == NULL || candidate_size(c) < candidate_size(best)))
+                        best = c;
+        }
+        return best;
+}
+
+/* Exact storage, where it may win or nothing else is left. */
+static enum caefs_err
+add_storage(struct search *s)
+{
+        static const unsigned kinds[] = { STORAGE_PLANES, STORAGE_PLAIN };
+
+        for (size_t i = 0; i < 2; i++) {
+                enum caefs_err err = candidate_code(s, candidate_new(s, kinds[i], NULL));
+                if (err != CAEFS_OK)
+                        return err;
+        }
+        return CAEFS_OK;
+}
+
+/* Decodes C; what does not hold goes into its patch.  C is proved when nothing
+ * had to. */
+static enum caefs_err
+candidate_prove(struct search *s, struct candidate *c, void *decoded)
+{
+        const struct plane *p = s->plane;
+        struct bytes        coded = { 0 };
+
+        candidate_write(c, &coded);
+        enum caefs_err err = coded.failed
+                ? CAEFS_ERR_NOMEM
+                : plane_decode(p, coded.data, coded.size, s->arena, decoded);
+        bytes_free(&coded);
+        if (err != CAEFS_OK)
+                return err;
+        s->decoded = c;
+        uint8_t *where = c->where;
+        if (where == NULL) {
+                where = arena_alloc(s->arena, p->count);
+                if (where == NULL)
+                        return CAEFS_ERR_NOMEM;
+                memset(where, 0, p->count);
+        }
+        size_t failed = plane_verify(p, s->bound, s->values, decoded, where, NULL);
+        c->proved = failed == 0;
+        if (failed == 0)
+                return CAEFS_OK;
+        c->where = where;
+        return candidate_patch(s, c);
+}
+
+/* Proves the smallest candidate until the smallest is a proved one, and leaves
+ * its values in DECODED. */
+static enum caefs_err
+prove_smallest(struct search *s, void *decoded, struct candidate **winner)
+{
+        for (;;) {
+                struct candidate *c = smallest(s);
+                if (c->proved && s->decoded == c) {
+                        *winner = c;
+                        return CAEFS_OK;
+                }
+                enum caefs_err err = candidate_prove(s, c, decoded);
+                if (err != CAEFS_OK)
+                        return err;
+        }
+}
+
+static size_t
+finalists(enum effort effort)
+{
+        return effort == EFFORT_FAST ? 1 : effort == EFFORT_BALANCED ? 2 : 5;
+}
+
+static enum caefs_err
+search_run(struct search *s, void *decoded, struct candidate **winner)
+{
+        const struct plane *p = s->plane;
+        enum caefs_err      err;
+
+        s->statistics = arena_array(s->arena, p->columns, sizeof *s->statistics);
+        if (s->statistics == NULL)
+                return CAEFS_ERR_NOMEM;
+        for (size_t c = 0; c < p->columns; c++)
+                value_statistics_of(p->dtype, (const char *) s->values + c * dtype_size(p->dtype),
+                                    p->count / p->columns, p->columns, &s->statistics[c]);
+        err = lattices_find(s);
+        for (size_t i = 0; i < s->nlattices && err == CAEFS_OK; i++)
+                for (unsigned f = 1; f < FAMILY_LIMIT && err == CAEFS_OK; f++)
+                        err = lattice_try_family(s, &s->lattice[i], (enum family) f);
+        if (err == CAEFS_OK)
+                err = code_best(s, finalists(s->options->effort));
+        if (err == CAEFS_OK)
+                err = add_storage(s);
+        return err == CAEFS_OK ? prove_smallest(s, decoded, winner) : err;
+}
+
+static void
+search_free(struct search *s)
+{
+        for (size_t i = 0; i < s->ncandidates; i++) {
+                bytes_free(&s->candidate[i].prediction.side);
+                bytes_free(&s->candidate[i].body);
+                bytes_free(&s->candidate[i].patch);
+        }
+}
+
+/* The same bits everywhere: their high bytes, down to the last not zero. */
+static bool
+constant_code(const struct plane *p, const void *values, struct bytes *out)
+{
+        size_t   width = dtype_size(p->dtype);
+        uint64_t bits = value_bits(p->dtype, values, 0);
+        unsigned skip = 0;
+
+        if (memcmp(values, (const char *) values + width, (p->count - 1) * width) != 0)
+                return false;
+        while (skip < width && (bits >> (8 * skip) & 0xff) == 0)
+                skip++;
+        bytes_put_u8(out, STORAGE_CONSTANT);
+        for (; skip < width; skip++)
+                bytes_put_u8(out, (uint8_t) (bits >> (8 * skip)));
+        return true;
+}
+
+enum caefs_err
+plane_encode(const struct plane *p, const struct plane_bound *b, const struct chunk_options *o,
+             const void *values, struct arena *arena, struct bytes *out, void *decoded,
+             struct chunk_report *report)
+{
+        struct search     s = { .plane = p, .bound = b, .options = o, .values = values,
+                                .arena = arena };
+        struct arena_mark mark = arena_mark(arena);
+        struct candidate *winner = NULL;
+
+        if (constant_code(p, values, out)) {
+                memcpy(decoded, values, p->count * dtype_size(p->dtype));
+                return out->failed ? CAEFS_ERR_NOMEM : CAEFS_OK;
+        }
+        enum caefs_err err = search_run(&s, decoded, &winner);
+        if (err == CAEFS_OK) {
+                candidate_write(winner, out);
+                report->family = (int) (winner->head & HEAD_FAMILY);
+                report->grid = winner->lattice != NULL ? winner->lattice->grid->kind : 0;
+                for (size_t i = 0; winner->where != NULL && i < p->count; i++)
+                        report->patched += winner->where[i] != 0;
+        }
+        search_free(&s);
+        arena_release(arena, mark);
+        return err == CAEFS_OK && out->failed ? CAEFS_ERR_NOMEM : err;
+}

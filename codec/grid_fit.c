@@ -1,0 +1,155 @@
+/* codec/grid_fit.c - grids that suit given values and a given bound. */
+#include "codec/grid_fit.h"
+
+#include <math.h>
+
+#include "codec/grid_log.h"
+#include "codec/value.h"
+
+#define BLOCK 512
+
+/* Grid integers of a fitted grid lie within this. */
+#define FIT_LIMIT ((double) (1 << 29))
+
+void
+value_statistics_of(enum dtype t, const void *values, size_t n, size_t stride,
+                    struct value_statistics *s)
+{
+        double low = INFINITY, high = -INFINITY, smallest = INFINITY;
+
+        *s = (struct value_statistics) { .count = n };
+        for (size_t at = 0; at < n; at += BLOCK) {
+                double x[BLOCK];
+                size_t count = n - at < BLOCK ? n - at : BLOCK;
+                values_to_doubles(t, (const char *) values + at * stride * dtype_size(t), count,
+                                  stride, x);
+                for (size_t i = 0; i < count; i++) {
+                        double a = fabs(x[i]);
+                        s->negatives += signbit(x[i]) != 0;
+                        s->zeros += a == 0;
+                        if (!(a < INFINITY))
+                                continue;
+                        s->finite++;
+                        low = x[i] < low ? x[i] : low;
+                        high = x[i] > high ? x[i] : high;
+                        smallest = a > 0 && a < smallest ? a : smallest;
+                }
+        }
+        if (s->finite > 0) {
+                s->low = low;
+                s->high = high;
+                s->largest = fmax(fabs(low), fabs(high));
+                s->smallest = isfinite(smallest) ? smallest : 0;
+        }
+}
+
+/* How short the unit may be made: losing a last part of it costs some bits in
+ * every value, a byte more costs eight once. */
+static unsigned
+unit_bytes(size_t n)
+{
+        return n <= 48 ? 2 : n <= 16384 ? 3 : n <= 1048576 ? 4 : 5;
+}
+
+/* Places G so that LOW … HIGH lie within FIT_LIMIT units; false if they do not. */
+static bool
+place_origin(struct grid *g, double low, double high)
+{
+        if (fmax(fabs(low), fabs(high)) < FIT_LIMIT * g->unit) {
+                g->origin = 0;
+                return true;
+        }
+        double middle = low / 2 + high / 2;
+        for (unsigned nbytes = 2; nbytes <= 9; nbytes++) {
+                g->origin = copysign(short_double_below(fabs(middle), nbytes), middle);
+                if (fmax(fabs(low - g->origin), fabs(high - g->origin)) < FIT_LIMIT * g->unit)
+                        return true;
+        }
+        return false;
+}
+
+bool
+grid_fit_linear(enum dtype t, const struct value_statistics *s, double amount, struct grid *g)
+{
+        /* Rounding to the dtype, and in origin + g * unit. */
+        double lost = dtype_rounding(t, s->largest) + s->largest * 0x1p-50;
+        double room = amount - lost;
+
+        if (!(room > amount / 16) || !isfinite(s->high - s->low) || s->finite == 0)
+                return false;
+        *g = (struct grid) { .kind = GRID_LINEAR, .dtype = t };
+        for (g->step = GRID_STEP; g->step >= 1; g->step /= 2) {
+                double unit = room / ((double) g->step / 2);
+                if (!(unit > 0x1p-960) || !isfinite(unit))
+                        return false;
+                g->unit = short_double_below(unit, unit_bytes(s->count));
+                if (place_origin(g, s->low, s->high))
+                        return true;
+        }
+        return false;
+}
+
+/* Relative error of rounding to the dtype, away from subnormals. */
+static double
+relative_rounding(enum dtype t)
+{
+        return dtype_rounding(t, 1) / 1;
+}
+
+/* True when every value of a residual step stays within LOW … HIGH (in log2). */
+static bool
+steps_fit(const struct grid *g, double low, double high)
+{
+        double width = (double) g->step * g->unit, centre = log_centre(width);
+
+        return centre - width / 2 >= low && centre + width / 2 <= high;
+}
+
+bool
+grid_fit_log(enum dtype t, const struct value_statistics *s, double relative, struct grid *g)
+{
+        double lost = relative_rounding(t) + 1e-12;
+        double room = fmin(relative - lost, 0.98);
+
+        if (!(room > relative / 16 && room > lost / 4) || s->smallest == 0)
+                return false;
+        double low = log2(1 - room), high = log2(1 + room);
+        *g = (struct grid) { .kind = GRID_LOG, .dtype = t };
+        for (g->step = GRID_STEP; g->step >= 1; g->step /= 2) {
+                double unit = (high - low) / (double) g->step;
+                do {
+                        g->unit = short_double_below(unit, unit_bytes(s->count));
+                        unit *= 1 - 0x1p-9;
+                } while (!steps_fit(g, low, high));
+                if (place_origin(g, log2(s->smallest), log2(s->largest)))
+                        return true;
+        }
+        return false;
+}
+
+void
+grid_fit_bits(enum dtype t, const void *values, size_t n, size_t stride, struct grid *g)
+{
+        int64_t  low = INT64_MAX, high = INT64_MIN;
+        uint64_t used = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                uint64_t bits = value_bits(t, values, i * stride);
+                int64_t  key = value_key(t, bits);
+                used |= bits;
+                low = key < low ? key : low;
+                high = key > high ? key : high;
+        }
+        *g = (struct grid) { .kind = GRID_BITS, .dtype = t, .step = 1 };
+        if (dtype_size(t) <= 4)
+                return;
+        g->shift = used == 0 ? 0 : (unsigned) __builtin_ctzll(used);
+        low >>= g->shift;
+        high >>= g->shift;
+        if (low == (int32_t) low && high == (int32_t) high)
+                return;
+        if ((uint64_t) high - (uint64_t) low < UINT32_MAX)
+                g->offset = low + (int64_t) (((uint64_t) high - (uint64_t) low + 1) / 2);
+        else
+                g->wide = true;
+}
