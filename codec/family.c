@@ -6,6 +6,7 @@
 static const struct family_methods *const families[FAMILY_LIMIT] = {
         [FAMILY_LORENZO] = &family_lorenzo,
         [FAMILY_PYRAMID] = &family_pyramid,
+        [FAMILY_COLUMN] = &family_column,
         [FAMILY_CAE] = &family_cae,
 };
 
