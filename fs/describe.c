@@ -34,13 +34,9 @@ hash_or_null(uint64_t hash)
 static const char *
 codec_name(int family)
 {
-        switch (family) {
-        case FAMILY_LORENZO: return "lorenzo";
-        case FAMILY_PYRAMID: return "pyramid";
-        case FAMILY_COLUMN: return "column";
-        case FAMILY_CAE: return "cae";
-        default: return "exact";
-        }
+        const struct family_methods *methods = family_by_number((unsigned) family);
+
+        return methods != NULL ? methods->name : "exact";
 }
 
 static json_t *

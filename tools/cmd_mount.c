@@ -1,0 +1,310 @@
+/*
+ * caefs mount - serves a store as a file system.
+ *
+ * In the background the mount is served by a child process.  Until the mount
+ * answers, the child has our stderr, so that its messages reach the user, and
+ * a pipe on which it says that it is ready; then it turns to its log.  We
+ * return after a first request has been answered.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "fs/fuse_mount.h"
+#include "tools/mount_options.h"
+#include "tools/path.h"
+
+const char help_mount[] =
+        "Usage: caefs mount [OPTION...] STORE MOUNTPOINT\n"
+        "\n"
+        "Mounts a store.  Returns when the mount answers; with -f serves it\n"
+        "until it is unmounted or a signal comes.\n"
+        "\n"
+        "  -f, --foreground    do not go into the background\n"
+        "  -o OPTION,...       mount options:\n"
+        "      ro              read only; any number of such mounts at once\n"
+        "      allow_other     other users may use it (the default for root)\n"
+        "      no_allow_other  they may not\n"
+        "      cache=BYTES     decoded data kept in memory (256M; K, M, G)\n"
+        "      commit=SECONDS  how often names and attributes are committed (1)\n"
+        "      seal=close|idle:SECONDS\n"
+        "                      when closed files are encoded (close)\n"
+        "      drain           encode everything before an unmount ends\n"
+        "      threads=N       requests served at once (16)\n"
+        "      encoders=N      files encoded at once (one a processor)\n"
+        "      read_ahead=KIB  of the kernel (1024; 0: as it is)\n"
+        "      log=FILE        messages go there (in the background: syslog)\n"
+        "      others          are the kernel's: noatime, nosuid, nodev, ...\n"
+        TOOL_COMMON_HELP;
+
+/* ---- before ---- */
+
+static int check_mountpoint(const char *path, char *real)
+{
+        struct stat st;
+
+        if (realpath(path, real) == NULL) {
+                if (errno == ENOTCONN)
+                        tool_error(path, "take it down with 'caefs umount' or "
+                                         "'umount -l' first",
+                                   "a mount whose process has died is there");
+                else
+                        tool_error(path, "make the directory first",
+                                   "no mount point: %m");
+                return TOOL_SYSTEM;
+        }
+        if (stat(real, &st) != 0 || !S_ISDIR(st.st_mode)) {
+                tool_error(path, NULL, "the mount point is not a directory");
+                return TOOL_SYSTEM;
+        }
+        return TOOL_OK;
+}
+
+static int check_store(const char *path, char *real)
+{
+        char *store, *inner;
+
+        if (realpath(path, real) == NULL) {
+                tool_error(path, "make one with 'caefs mkfs'",
+                           "there is no store: %m");
+                return TOOL_SYSTEM;
+        }
+        if (!tool_path_split_store(real, &store, &inner)) {
+                tool_error(path, "make one with 'caefs mkfs'",
+                           "this is not a store");
+                return TOOL_DATA;
+        }
+        free(store);
+        free(inner);
+        return TOOL_OK;
+}
+
+static int tell_failure(enum caefs_err err, const char *store)
+{
+        char who[PATH_MAX];
+
+        if (err != CAEFS_ERR_BUSY)
+                return tool_fail(err, store, NULL);
+        if (!fuse_mount_holder(store, who, sizeof who))
+                snprintf(who, sizeof who, "by another process");
+        tool_error(store, "unmount it there first; -o ro needs no lock",
+                   "the store is already mounted or open (%s)", who);
+        return TOOL_SYSTEM;
+}
+
+/* ---- the log of the background process ---- */
+
+/* Lines that arrive on the descriptor go to syslog. */
+static void *forward_to_syslog(void *argument)
+{
+        FILE *lines = argument;
+        char line[1024];
+
+        while (fgets(line, sizeof line, lines) != NULL) {
+                line[strcspn(line, "\n")] = '\0';
+                syslog(LOG_WARNING, "%s", line);
+        }
+        fclose(lines);
+        return NULL;
+}
+
+static int open_syslog(void)
+{
+        int ends[2];
+        FILE *lines;
+        pthread_t thread;
+
+        if (pipe2(ends, O_CLOEXEC) != 0)
+                return -1;
+        lines = fdopen(ends[0], "r");
+        if (lines == NULL)
+                return -1;
+        openlog("caefs", LOG_PID, LOG_DAEMON);
+        if (pthread_create(&thread, NULL, forward_to_syslog, lines) != 0)
+                return -1;
+        pthread_detach(thread);
+        return ends[1];
+}
+
+/* stdin and stdout become nothing, stderr the log. */
+static void leave_terminal(const char *log)
+{
+        const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        const int to = log != NULL ? open(log, O_WRONLY | O_CREAT | O_APPEND |
+                                                       O_CLOEXEC, 0644) :
+                                     open_syslog();
+
+        if (null >= 0) {
+                dup2(null, STDIN_FILENO);
+                dup2(null, STDOUT_FILENO);
+        }
+        if (to >= 0)
+                dup2(to, STDERR_FILENO);
+        else if (null >= 0)
+                dup2(null, STDERR_FILENO);
+        setvbuf(stderr, NULL, _IOLBF, 0);
+        if (null > STDERR_FILENO)
+                close(null);
+        if (to > STDERR_FILENO)
+                close(to);
+}
+
+/* ---- the two processes ---- */
+
+struct background {
+        int ready_fd;
+        const char *log;
+};
+
+static void say_ready(void *context)
+{
+        struct background *b = context;
+
+        leave_terminal(b->log);
+        if (write(b->ready_fd, "r", 1) != 1)
+                return; /* nobody is waiting any more */
+        close(b->ready_fd);
+}
+
+static int serve_in_child(struct fuse_mount_options *o, const char *log,
+                          int ready_fd)
+{
+        struct background b = { .ready_fd = ready_fd, .log = log };
+        enum caefs_err err;
+
+        setsid();
+        if (chdir("/") != 0)
+                tool_warning("/", NULL, "cannot go there: %m");
+        o->ready = say_ready;
+        o->context = &b;
+        err = fuse_mount(o);
+        return err == CAEFS_OK ? TOOL_OK : tell_failure(err, o->store);
+}
+
+/* The first request waits until the kernel and the child have agreed. */
+static int wait_until_it_answers(const char *mountpoint)
+{
+        struct statvfs space;
+
+        if (statvfs(mountpoint, &space) == 0)
+                return TOOL_OK;
+        tool_error(mountpoint, "its log says more",
+                   "the mount does not answer: %m");
+        return TOOL_SYSTEM;
+}
+
+static int wait_for_child(pid_t child, int ready_fd, const char *mountpoint)
+{
+        char ready;
+        ssize_t n;
+        int status;
+
+        while ((n = read(ready_fd, &ready, 1)) < 0 && errno == EINTR)
+                ;
+        if (n == 1)
+                return wait_until_it_answers(mountpoint);
+        while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+                ;
+        if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+                return WEXITSTATUS(status);
+        tool_error(mountpoint, NULL, "the process of the mount ended at once");
+        return TOOL_SYSTEM;
+}
+
+static int mount_in_background(struct fuse_mount_options *o, const char *log)
+{
+        int ends[2];
+        pid_t child;
+
+        if (pipe2(ends, O_CLOEXEC) != 0 || (child = fork()) < 0) {
+                tool_error(NULL, NULL, "cannot start a process: %m");
+                return TOOL_SYSTEM;
+        }
+        if (child == 0) {
+                close(ends[0]);
+                exit(serve_in_child(o, log, ends[1]));
+        }
+        close(ends[1]);
+        return wait_for_child(child, ends[0], o->mountpoint);
+}
+
+static int mount_in_foreground(struct fuse_mount_options *o, const char *log)
+{
+        enum caefs_err err;
+
+        if (log != NULL && freopen(log, "ae", stderr) == NULL)
+                return TOOL_SYSTEM;
+        setvbuf(stderr, NULL, _IOLBF, 0);
+        err = fuse_mount(o);
+        return err == CAEFS_OK ? TOOL_OK : tell_failure(err, o->store);
+}
+
+/* ---- caefs mount ---- */
+
+static int mount_store(struct mount_options *m, bool foreground, char **paths)
+{
+        char store[PATH_MAX], mountpoint[PATH_MAX];
+        int status;
+        enum caefs_err err = fuse_mount_possible();
+
+        if (err != CAEFS_OK)
+                return tool_fail(err, NULL, NULL) != TOOL_OK ? TOOL_SYSTEM :
+                                                               TOOL_OK;
+        status = check_store(paths[0], store);
+        if (status == TOOL_OK)
+                status = check_mountpoint(paths[1], mountpoint);
+        if (status != TOOL_OK)
+                return status;
+        m->fuse.store = store;
+        m->fuse.mountpoint = mountpoint;
+        m->fuse.kernel_options = m->kernel;
+        return foreground ? mount_in_foreground(&m->fuse, m->log) :
+                            mount_in_background(&m->fuse, m->log);
+}
+
+int cmd_mount(int argc, char **argv)
+{
+        static const struct option options[] = {
+                { "foreground", no_argument, NULL, 'f' },
+                { "options", required_argument, NULL, 'o' },
+                TOOL_COMMON_LONG_OPTIONS,
+                { 0 },
+        };
+        struct mount_options m;
+        bool foreground = false;
+        int c, status;
+
+        mount_options_init(&m);
+        while ((c = getopt_long(argc, argv, TOOL_COMMON_SHORT_OPTIONS "fo:",
+                                options, NULL)) != -1)
+                switch (c) {
+                case 'f':
+                        foreground = true;
+                        break;
+                case 'o':
+                        if (!mount_options_parse(&m, optarg))
+                                return TOOL_USAGE;
+                        break;
+                default:
+                        if (!tool_common_option(c))
+                                return TOOL_USAGE;
+                }
+        if (argc - optind != 2)
+                return tool_usage_error("mount", "it takes a store and a mount "
+                                                 "point");
+        mount_options_finish(&m);
+        status = mount_store(&m, foreground, argv + optind);
+        mount_options_free(&m);
+        return status;
+}
