@@ -251,9 +251,9 @@ object_read(const struct object *o, void *buffer, size_t n, uint64_t offset)
         if (offset > o->info.logical_bytes || n > o->info.logical_bytes - offset)
                 return caefs_fail(CAEFS_ERR_ARGUMENT, "reading past the end of an object");
         while (n > 0 && err == CAEFS_OK) {
-                size_t              index = object_chunk_at(o, offset);
-                struct chunk_extent e;
-                object_chunk(o, index, &e);
+                size_t             index = object_chunk_at(o, offset);
+                struct chunk_place e;
+                index_chunk_place(&o->index, index, &e);
                 uint64_t skip = offset - e.offset;
                 size_t   part = n < e.length - skip ? n : (size_t) (e.length - skip);
                 /* Straight into the caller's buffer where all of a chunk is asked for. */
