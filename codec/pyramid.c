@@ -65,7 +65,8 @@ pyramid_segments(const struct cascade *c, struct residual_segment *segment)
         for (unsigned i = 0; i < c->npasses; i++) {
                 const struct pass *p = &c->pass[i];
                 size_t count = pass_count(p), row = p->odd[FASTEST];
-                segment[i] = (struct residual_segment) { count, row < count ? row : 0, p->level };
+                segment[i] = (struct residual_segment) {
+                        count, row < count ? row : 0, p->level < 3 ? p->level - 1 : 2 };
         }
         return c->npasses;
 }

@@ -118,7 +118,7 @@ evaluate(struct sample *s, struct choice *c)
                         p[i] += coefficient * value[i];
         }
         for (size_t i = 0; i < s->n; i++) {
-                double q = floor((s->target[i] - p[i]) / step + 0.5) * s->weight[i];
+                double q = floor((s->target[i] - p[i]) / step + 0.5) * (s->weight[i] > 0);
                 s->residual[i] = (int32_t) fmax(fmin(q, 2e9), -2e9);
         }
         double count = (double) pass_count(s->d->pass);
@@ -168,19 +168,39 @@ to_coefficients(const double *solution, unsigned n, unsigned shift, struct stenc
 static void
 add_rounding_noise(const struct sample *s, double *gram)
 {
-        double variance = (double) s->d->step * s->d->step / 12;
+        double variance = (double) s->d->step * s->d->step / 12, weight = 0;
+        for (size_t i = 0; i < s->n; i++)
+                weight += s->weight[i];
         for (unsigned t = 0; t < s->d->list->count && s->d->step > 1; t++)
                 if (!s->d->list->term[t].even)
-                        gram[t * STENCIL_MAX_TERMS + t] += variance * (double) s->n;
+                        gram[t * STENCIL_MAX_TERMS + t] += variance * weight;
 }
 
+/* Bits grow with the logarithm of an error, squares with its square: after a first
+ * fit, targets that it misses by far count less. */
 static void
-consider_fitted(struct sample *s, struct choice *best)
+reweigh(struct sample *s, const double *solution, unsigned n)
+{
+        double *p = s->scratch, least = s->d->step / 2.0;
+        memset(p, 0, s->n * sizeof *p);
+        for (unsigned t = 0; t < n; t++)
+                for (size_t i = 0; i < s->n; i++)
+                        p[i] += solution[t] * s->value[t * s->capacity + i];
+        for (size_t i = 0; i < s->n; i++) {
+                double e = fabs(s->target[i] - p[i]) + least;
+                s->weight[i] = s->weight[i] > 0 ? least / e : 0;
+        }
+}
+
+/* Fits prefixes of the list with the weights as they are; SOLUTION becomes that of
+ * the longest prefix, and its length is returned. */
+static unsigned
+consider_prefixes(struct sample *s, struct choice *best, double *solution)
 {
         static const unsigned shifts[] = { 6, 11 };
         const struct term_list *list = s->d->list;
         double gram[STENCIL_MAX_TERMS * STENCIL_MAX_TERMS] = { 0 }, rhs[STENCIL_MAX_TERMS] = { 0 };
-        double solution[LEAST_SQUARES_MAX];
+        unsigned longest = 0;
         least_squares_add(s->value, s->capacity, list->count, s->n, s->target, s->weight,
                           s->scratch, gram, STENCIL_MAX_TERMS, rhs);
         add_rounding_noise(s, gram);
@@ -188,11 +208,25 @@ consider_fitted(struct sample *s, struct choice *best)
                 unsigned n = list->cut[i];
                 if (n * 4 > s->n || !least_squares_solve(gram, STENCIL_MAX_TERMS, rhs, n, solution))
                         continue;
+                longest = n;
                 for (unsigned k = 0; k < 2; k++) {
                         struct choice c = { .mode = STENCIL_FITTED };
                         if (to_coefficients(solution, n, shifts[k], &c.stencil))
                                 consider(s, c, best);
                 }
+        }
+        return longest;
+}
+
+static void
+consider_fitted(struct sample *s, struct choice *best)
+{
+        double solution[LEAST_SQUARES_MAX];
+        unsigned rounds = s->d->effort == EFFORT_FAST ? 0 : s->d->effort == EFFORT_MAX ? 4 : 2;
+        unsigned n = consider_prefixes(s, best, solution);
+        for (unsigned i = 0; i < rounds && n > 0; i++) {
+                reweigh(s, solution, n);
+                n = consider_prefixes(s, best, solution);
         }
 }
 
