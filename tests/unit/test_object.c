@@ -241,13 +241,13 @@ test_lossless_shapes(void **state)
 
         (void) state;
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-                for (int variant = 0; variant < 12; variant++) {
+                for (int variant = 0; variant < 8; variant++) {
                         struct object_options o = {
-                                .scope = (enum scope) (variant % 3),
+                                .scope = (enum scope) ((variant + i) % 3),
                                 .effort = EFFORT_FAST,
                                 .chunk = variant & 1 ? 4 * KIB : 0,
                         };
-                        make_npy(&file, variant & 2 ? DTYPE_F32 : DTYPE_F64, variant >= 6,
+                        make_npy(&file, variant & 2 ? DTYPE_F32 : DTYPE_F64, variant >= 4,
                                  shapes[i].ndim, shapes[i].extent);
                         assert_lossless_round_trip(&file, &o);
                 }
@@ -452,7 +452,7 @@ static void
 test_small_overhead(void **state)
 {
         static const uint64_t extent[1] = { 181890 };
-        struct object_options o = { .bound = { BOUND_PWREL, 0.1 } };
+        struct object_options o = { .bound = { BOUND_PWREL, 0.1 }, .effort = EFFORT_BALANCED };
         struct bytes          file = { 0 }, object = { 0 };
         struct chunk_extent   e;
 
@@ -606,7 +606,8 @@ error_or_identical(struct bytes *object, const struct bytes *expected)
                 if (err == CAEFS_OK)
                         assert_memory_equal(buffer, expected->data + e.offset, e.length);
                 else
-                        assert_true(err == CAEFS_ERR_CORRUPT || err == CAEFS_ERR_MODEL);
+                        assert_true(err == CAEFS_ERR_CORRUPT || err == CAEFS_ERR_MODEL ||
+                                    err == CAEFS_ERR_VERSION);
                 all = all && err == CAEFS_OK;
                 free(buffer);
         }
@@ -815,7 +816,6 @@ static void
 test_a_thousand_rewrites(void **state)
 {
         static const uint64_t extent[2] = { 80, 100 };
-        unsigned              rounds = 1000;
         struct bytes          file = { 0 }, object = { 0 }, served = { 0 }, back = { 0 };
 
         (void) state;
@@ -830,7 +830,8 @@ test_a_thousand_rewrites(void **state)
                 struct object *opened = open_object(&object);
                 decode(opened, &served);
                 object_close(opened);
-                size_t first_size = object.size;
+                size_t   first_size = object.size;
+                unsigned rounds = mode == BOUND_REL || long_test() ? 1000 : 100;
                 for (unsigned i = 0; i < rounds; i++) {
                         size_t at = 128 + 4 * (size_t) (random_bits() % 8000);
                         float  v = (float) smooth_value(at);
