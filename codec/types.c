@@ -121,15 +121,14 @@ bound_format(const struct bound *b, char text[32])
                 snprintf(text, 32, "lossless");
         else
                 snprintf(text, 32, "%s:%.17g", bound_mode_name(b->mode), b->amount);
-        /* The shortest form that reads back as the same number. */
+        /* The shortest form that reads back as the same number: "psnr:60", not "6e+01". */
         for (int digits = 1; b->mode != BOUND_LOSSLESS && digits < 17; digits++) {
                 char shorter[32];
                 snprintf(shorter, sizeof shorter, "%s:%.*g", bound_mode_name(b->mode), digits,
                          b->amount);
-                if (strtod(strchr(shorter, ':') + 1, NULL) == b->amount) {
+                if (strtod(strchr(shorter, ':') + 1, NULL) == b->amount &&
+                    strlen(shorter) < strlen(text))
                         memcpy(text, shorter, sizeof shorter);
-                        return;
-                }
         }
 }
 
