@@ -218,6 +218,14 @@ consider_prefixes(struct sample *s, struct choice *best, double *solution)
         return longest;
 }
 
+static unsigned
+from_stencil(const struct stencil *st, double *solution)
+{
+        for (unsigned i = 0; i < st->nterms; i++)
+                solution[i] = ldexp(st->coefficient[i], -(int) st->shift);
+        return st->nterms;
+}
+
 static void
 consider_fitted(struct sample *s, struct choice *best)
 {
@@ -225,6 +233,7 @@ consider_fitted(struct sample *s, struct choice *best)
         unsigned rounds = s->d->effort == EFFORT_FAST ? 0 : s->d->effort == EFFORT_MAX ? 4 : 2;
         unsigned n = consider_prefixes(s, best, solution);
         for (unsigned i = 0; i < rounds && n > 0; i++) {
+                n = from_stencil(&best->stencil, solution);
                 reweigh(s, solution, n);
                 n = consider_prefixes(s, best, solution);
         }

@@ -146,12 +146,49 @@ stencil_linear(const struct pass *p, struct stencil *s)
         s->coefficient[0] = s->coefficient[1] = 1;
 }
 
+/* How many steps back a term takes, all by one; 0 when it is no corner of the cube
+ * behind the target along the axes of MASK. */
+static unsigned
+corner_steps(const struct term *t, unsigned mask)
+{
+        unsigned steps = 0;
+        for (unsigned a = 0; a < AXES; a++) {
+                if (t->offset[a] != 0 && (t->offset[a] != -1 || !(mask >> a & 1)))
+                        return 0;
+                steps += t->offset[a] != 0;
+        }
+        return steps;
+}
+
+/* The Lorenzo predictor along the fastest three axes. */
+static void
+lorenzo_stencil(const struct pass *p, struct stencil *s)
+{
+        struct term_list list;
+        unsigned mask = 0, naxes = 0;
+        stencil_terms(p, &list);
+        for (unsigned a = AXES; a-- > 0 && naxes < 3; )
+                if (p->whole[a] > 1) {
+                        mask |= 1u << a;
+                        naxes++;
+                }
+        for (unsigned i = 0; i < list.count; i++) {
+                unsigned steps = corner_steps(&list.term[i], mask);
+                if (steps == 0)
+                        continue;
+                s->coefficient[i] = steps % 2 == 1 ? 1 : -1;
+                s->nterms = i + 1;
+        }
+}
+
 void
 stencil_cubic(const struct pass *p, struct stencil *s)
 {
-        stencil_linear(p, s);
-        if (p->axis == BASE_PASS)
+        memset(s, 0, sizeof *s);
+        if (p->axis == BASE_PASS) {
+                lorenzo_stencil(p, s);
                 return;
+        }
         s->nterms = 4;
         s->shift = 4;
         s->coefficient[0] = s->coefficient[1] = 9;

@@ -72,7 +72,8 @@ struct stencil {
 };
 
 /* The fixed ones.  LINEAR: mean of the two even neighbours; CUBIC: four taps.  In
- * the base pass LINEAR is the value to the left; CUBIC is the same. */
+ * the base pass LINEAR is the value to the left (or before, where there is no left),
+ * CUBIC the Lorenzo predictor along the fastest three axes. */
 void stencil_linear(const struct pass *p, struct stencil *s);
 void stencil_cubic(const struct pass *p, struct stencil *s);
 
