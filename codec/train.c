@@ -100,9 +100,6 @@ fill_options(const struct train_options *in, const struct train_input *input, si
         *o = *in;
         if (o->family != 0 && o->family != FAMILY_CAE)
                 return caefs_fail(CAEFS_ERR_UNSUPPORTED, "train: this family has nothing to learn");
-        if (ninputs == 0)
-                return caefs_fail(CAEFS_ERR_ARGUMENT, "train: no floating-point values to learn "
-                                  "from");
         if (!(o->proportion > 0 && o->proportion <= 1))
                 return caefs_fail(CAEFS_ERR_ARGUMENT, "train: the proportion is above 0 and at "
                                   "most 1");
@@ -226,13 +223,35 @@ install(const struct train_options *o, const struct train_data *d,
         return err;
 }
 
+static enum caefs_err
+learn(const struct train_options *o, struct train_data *data, train_watch *watch, void *context,
+      struct train_result *out)
+{
+        struct train_outcome run;
+        enum caefs_err err = train_run(o, data, watch, context, &run);
+
+        if (err != CAEFS_OK)
+                return err;
+        err = install(o, data, &run, out);
+        autoencoder_release(&run.network);
+        return err;
+}
+
+/* A failure only for who wants a model in any case. */
+static enum caefs_err
+too_little(const struct train_options *o, const struct train_data *d, struct train_result *out)
+{
+        snprintf(out->why, sizeof out->why, "%zu blocks of %zu values are too little to learn "
+                 "from, at least %d are needed", d->nblocks, d->block, TRAIN_LEAST_BLOCKS);
+        return o->force ? caefs_fail(CAEFS_ERR_ARGUMENT, "train: %s", out->why) : CAEFS_OK;
+}
+
 enum caefs_err
 train_model(const struct train_input *input, size_t ninputs, const struct train_options *options,
             train_watch *watch, void *context, struct train_result *out)
 {
         struct train_options o;
         struct train_data data;
-        struct train_outcome run;
 
         *out = (struct train_result) { 0 };
         enum caefs_err err = fill_options(options, input, ninputs, &o);
@@ -240,11 +259,10 @@ train_model(const struct train_input *input, size_t ninputs, const struct train_
                 err = train_data_gather(input, ninputs, &o, o.layer[0], &data);
         if (err != CAEFS_OK)
                 return err;
-        err = train_run(&o, &data, watch, context, &run);
-        if (err == CAEFS_OK) {
-                err = install(&o, &data, &run, out);
-                autoencoder_release(&run.network);
-        }
+        if (data.nblocks < TRAIN_LEAST_BLOCKS)
+                err = too_little(&o, &data, out);
+        else
+                err = learn(&o, &data, watch, context, out);
         train_data_release(&data);
         if (err != CAEFS_OK) {
                 model_free(out->model);

@@ -9,9 +9,6 @@
 /* One piece in so many is held back, and at least one. */
 #define HELD_SHARE 6
 
-/* The least number of blocks that anything can be learnt from. */
-#define MINIMUM_BLOCKS 8
-
 void
 train_data_release(struct train_data *d)
 {
@@ -284,8 +281,8 @@ shorten_last(struct gathering *g, size_t wanted)
         double left = (double) total * g->options->proportion - (double) sum;
         size_t unit = g->data->block;
         size_t keep = ((size_t) left + unit - 1) / unit * unit;
-        if (keep < MINIMUM_BLOCKS * unit && wanted == 1)
-                keep = MINIMUM_BLOCKS * unit;
+        if (keep < TRAIN_LEAST_BLOCKS * unit && wanted == 1)
+                keep = TRAIN_LEAST_BLOCKS * unit;
         if (keep >= unit && keep < last->count) {
                 last->count = keep;
                 last->shape = piece_shape(&last->input->region.shape, keep);
@@ -366,7 +363,7 @@ gather_blocks(struct gathering *g, size_t wanted, const bool *is_held)
                 values += is_held[i] ? 0 : g->piece[i].count + d->block;
         const size_t every = (values + TRAIN_MAX_VALUES - 1) / TRAIN_MAX_VALUES;
         if (every == 0)
-                return caefs_fail(CAEFS_ERR_ARGUMENT, "train: too little data to learn from");
+                return CAEFS_OK;
         d->value = malloc((values / every + 2 * (g->largest + d->block)) * sizeof *d->value);
         if (d->value == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "train: no memory for %zu values", values);
@@ -400,10 +397,6 @@ choose_and_gather(struct gathering *g)
                 shorten_last(g, wanted);
         if (err == CAEFS_OK)
                 err = gather_blocks(g, wanted, is_held);
-        if (err == CAEFS_OK && g->data->nblocks < MINIMUM_BLOCKS)
-                err = caefs_fail(CAEFS_ERR_ARGUMENT, "train: %zu blocks of %zu values are too "
-                                 "little to learn from: give more data or smaller layers",
-                                 g->data->nblocks, g->data->block);
         free(is_held);
         return err;
 }

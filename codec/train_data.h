@@ -20,6 +20,9 @@
 /* Values that are learnt from at most: larger data is sampled, evenly. */
 #define TRAIN_MAX_VALUES ((size_t) 16 << 20)
 
+/* The least number of blocks that anything can be learnt from. */
+#define TRAIN_LEAST_BLOCKS 8
+
 /* Raw bytes that are held back at most. */
 #define TRAIN_MAX_HELD ((size_t) 8 << 20)
 
@@ -45,8 +48,8 @@ struct train_data {
         size_t              ninputs;
 };
 
-/* Gathers from INPUTS for networks whose input layer has BLOCK units.  CAEFS_ERR_ARGUMENT
- * when there is too little to learn from. */
+/* Gathers from INPUTS for networks whose input layer has BLOCK units.  There may be
+ * too little to learn from: see nblocks. */
 enum caefs_err train_data_gather(const struct train_input *input, size_t ninputs,
                                  const struct train_options *o, size_t block,
                                  struct train_data *out);
