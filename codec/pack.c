@@ -199,24 +199,37 @@ try_candidate(const struct candidate *c, struct transformed *d, size_t limit, st
         return true;
 }
 
-/* Which transforms a quick method likes: KEEP[t] for those near the best.
- * False when nothing shrinks the sample by at least 1.5 %. */
-static bool
+/* Which transforms a quick method likes: KEEP[t] for those near the best, which is
+ * returned with what it makes of the sample. */
+static struct candidate
 look_quickly(struct transformed *sample, bool keep[TRANSFORM_COUNT], struct bytes *scratch)
 {
-        size_t size[TRANSFORM_COUNT], best = sample->n;
+        size_t size[TRANSFORM_COUNT];
+        struct candidate best = { .method = METHOD_ZSTD, .level = 1, .size = sample->n };
 
         for (enum transform t = 0; t < TRANSFORM_COUNT; t++) {
                 struct candidate quick = { .method = METHOD_ZSTD, .transform = t, .level = 1 };
                 bytes_clear(scratch);
-                size[t] = try_candidate(&quick, sample, sample->n, scratch) ?
-                          scratch->size : sample->n;
-                if (size[t] < best)
-                        best = size[t];
+                quick.size = try_candidate(&quick, sample, sample->n, scratch) ?
+                             scratch->size : sample->n;
+                size[t] = quick.size;
+                if (quick.size < best.size)
+                        best = quick;
         }
         for (enum transform t = 0; t < TRANSFORM_COUNT; t++)
-                keep[t] = size[t] < best + best / 8;
-        return best < sample->n - sample->n / 64;
+                keep[t] = size[t] < best.size + best.size / 16;
+        return best;
+}
+
+/* True when no method will bring N bytes, QUICK by the quick method, below LIMIT.
+ * The slow methods were never seen to take less than half of what the quick one
+ * does, and gain little over it where it gains little itself (noise). */
+static bool
+is_hopeless(size_t quick, size_t n, size_t limit)
+{
+        double share = (double) quick / (double) n;
+
+        return (double) quick * (1 - 0.5 * (1 - share)) >= (double) limit;
 }
 
 /* What to compare on the sample, by effort and quick look. */
@@ -289,24 +302,37 @@ rank_candidates(struct candidate *list, size_t count, struct transformed *sample
         qsort(list, count, sizeof *list, compare_candidates);
 }
 
-/* Replaces what OUT holds behind START by the smallest coding of the first
- * TRIES of LIST. */
+/* Replaces what OUT holds behind START by what C makes of WHOLE, if that is smaller. */
 static void
-run_best(const struct candidate *list, size_t tries, struct transformed *whole, size_t start,
-         struct bytes *scratch, struct bytes *out)
+keep_smaller(const struct candidate *c, struct transformed *whole, size_t start,
+             struct bytes *scratch, struct bytes *out)
+{
+        bytes_clear(scratch);
+        if (!try_candidate(c, whole, out->size - start, scratch))
+                return;
+        out->size = start;
+        bytes_put(out, scratch->data, scratch->size);
+}
+
+/* Runs the first TRIES of LIST that may come below LIMIT, judging by the sample:
+ * there the quick method took SAMPLE_QUICK bytes, and QUICK on the whole. */
+static void
+run_promising(const struct candidate *list, size_t tries, size_t sample_quick, size_t quick,
+              size_t limit, struct transformed *whole, size_t start, struct bytes *scratch,
+              struct bytes *out)
 {
         for (size_t i = 0; i < tries; i++) {
-                bytes_clear(scratch);
-                if (!try_candidate(&list[i], whole, out->size - start, scratch))
-                        continue;
-                out->size = start;
-                bytes_put(out, scratch->data, scratch->size);
+                double expected = (double) list[i].size / (double) sample_quick * (double) quick;
+                if (0.93 * expected < (double) limit)
+                        keep_smaller(&list[i], whole, start, scratch, out);
         }
 }
 
+/* Replaces what OUT holds behind START where a method finds less than LIMIT bytes.
+ * The quick method sees all of the data, so that repeats far apart are noticed. */
 static void
-encode_compressible(const uint8_t *data, size_t n, enum effort effort, uint8_t *space,
-                    struct bytes *scratch, size_t start, struct bytes *out)
+encode_compressible(const uint8_t *data, size_t n, enum effort effort, size_t limit,
+                    uint8_t *space, struct bytes *scratch, size_t start, struct bytes *out)
 {
         static const size_t tries_of[] = { 1, 2, 4 };
         struct candidate list[MAX_CANDIDATES];
@@ -314,15 +340,16 @@ encode_compressible(const uint8_t *data, size_t n, enum effort effort, uint8_t *
         struct transformed whole = { .data = data, .n = n }, sample;
 
         take_sample(data, n, space, &sample);
-        size_t count = 1;
-        if (look_quickly(&sample, keep, scratch)) {
-                count = list_candidates(effort, keep, list);
+        struct candidate quick = look_quickly(&sample, keep, scratch);
+        keep_smaller(&quick, &whole, start, scratch, out);
+        size_t reached = out->size - start;
+        if (reached < n - n / 64 && !is_hopeless(reached, n, limit)) {
+                size_t count = list_candidates(effort, keep, list);
+                size_t tries = tries_of[effort] < count ? tries_of[effort] : count;
                 rank_candidates(list, count, &sample, scratch);
-        } else {
-                list[0] = (struct candidate) { .method = METHOD_ZSTD, .level = 3 };
+                run_promising(list, tries, quick.size, reached, limit, &whole, start, scratch,
+                              out);
         }
-        size_t tries = tries_of[effort] < count ? tries_of[effort] : count;
-        run_best(list, tries, &whole, start, scratch, out);
         transformed_free(&sample);
         transformed_free(&whole);
 }
@@ -334,7 +361,8 @@ is_constant(const uint8_t *data, size_t n)
 }
 
 enum caefs_err
-pack_encode(const void *data, size_t n, enum effort effort, struct bytes *out)
+pack_encode_below(const void *data, size_t n, enum effort effort, size_t limit,
+                  struct bytes *out, bool *below)
 {
         struct bytes scratch = { 0 };
         size_t start = out->size;
@@ -342,17 +370,29 @@ pack_encode(const void *data, size_t n, enum effort effort, struct bytes *out)
         if (is_constant(data, n)) {
                 bytes_put_u8(out, METHOD_CONSTANT);
                 bytes_put(out, data, 1);
-                return out->failed ? caefs_fail(CAEFS_ERR_NOMEM, "no memory to pack") : CAEFS_OK;
+        } else {
+                bytes_put_u8(out, METHOD_STORED);
+                bytes_put(out, data, n);
+                uint8_t *space = malloc(SAMPLE_PIECES * SAMPLE_PIECE);
+                if (space != NULL && !out->failed && n > 0)
+                        encode_compressible(data, n, effort, limit, space, &scratch, start, out);
+                if (space == NULL || scratch.failed)
+                        out->failed = true;
+                free(space);
+                bytes_free(&scratch);
         }
-        bytes_put_u8(out, METHOD_STORED);
-        bytes_put(out, data, n);
-        uint8_t *space = malloc(SAMPLE_PIECES * SAMPLE_PIECE);
-        if (space != NULL && !out->failed && n > 0)
-                encode_compressible(data, n, effort, space, &scratch, start, out);
-        bool failed = space == NULL || out->failed || scratch.failed;
-        free(space);
-        bytes_free(&scratch);
-        return failed ? caefs_fail(CAEFS_ERR_NOMEM, "no memory to pack") : CAEFS_OK;
+        *below = out->size - start < limit;
+        if (!*below)
+                out->size = start;
+        return out->failed ? caefs_fail(CAEFS_ERR_NOMEM, "no memory to pack") : CAEFS_OK;
+}
+
+enum caefs_err
+pack_encode(const void *data, size_t n, enum effort effort, struct bytes *out)
+{
+        bool below;
+
+        return pack_encode_below(data, n, effort, SIZE_MAX, out, &below);
 }
 
 static enum caefs_err

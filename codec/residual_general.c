@@ -6,9 +6,8 @@
 #include "codec/pack.h"
 #include "codec/residual_coder.h"
 
-/* Bytes an element needs for the largest zigzag code. */
-static unsigned
-element_bytes(const struct residuals *r)
+unsigned
+residual_element_bytes(const struct residuals *r)
 {
         uint64_t all = 0;
 
@@ -38,20 +37,26 @@ read_elements(const struct residuals *r, unsigned size, const uint8_t *at)
         }
 }
 
+/* The most that stands before the packed bytes. */
+#define HEADER_BYTES 6
+
 static enum caefs_err
 general_encode(const struct residuals *r, enum effort effort, size_t limit,
                struct arena *arena, struct bytes *out)
 {
         struct bytes packed = { 0 };
-        unsigned size = element_bytes(r);
+        unsigned size = residual_element_bytes(r);
         struct arena_mark mark = arena_mark(arena);
         uint8_t *raw = arena_array(arena, r->count, size);
 
         if (raw == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "no memory for residuals");
         write_elements(r, size, raw);
-        enum caefs_err err = pack_encode(raw, r->count * size, effort, &packed);
-        if (err == CAEFS_OK && packed.size + 6 < limit) {
+        bool below = false;
+        enum caefs_err err = limit <= HEADER_BYTES ? CAEFS_OK :
+                pack_encode_below(raw, r->count * size, effort, limit - HEADER_BYTES, &packed,
+                                  &below);
+        if (err == CAEFS_OK && below) {
                 bytes_put_u8(out, (uint8_t) size);
                 bytes_put_varint(out, packed.size);
                 bytes_put(out, packed.data, packed.size);
