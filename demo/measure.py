@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Compares a dataset with its copy on a caefs mount, by numpy alone.
 
-    measure.py --bound B [--scope array|column|channel] ORIGINAL MOUNTED
+    measure.py [--bound B] [--scope array|column|channel] ORIGINAL MOUNTED
 
-Prints a line per top directory: files, original and stored bytes (st_blocks,
+Bound and scope of each top directory are those that are set there, unless
+they are given.  Prints a line per top directory: files, original and stored bytes (st_blocks,
 as du counts them), ratio, the largest error as a share of the bound, and how
 fast the files came through the mount.  Exit status 2 when a value is outside
 its bound, a special value changed, or a file that must be identical is not.
@@ -29,8 +30,7 @@ def parse_bound(text):
     if kind not in ("lossless", "abs", "rel", "pwrel") or (
         (kind == "lossless") != (value == "")
     ):
-        raise argparse.ArgumentTypeError(
-            f"{text}: use lossless, abs:E, rel:E or pwrel:E")
+        sys.exit(f"measure.py: {text}: use lossless, abs:E, rel:E or pwrel:E")
     return kind, float(value or 0)
 
 
@@ -169,8 +169,9 @@ def format_bytes(n):
 class Row:
     """What is known of one directory."""
 
-    def __init__(self, name):
+    def __init__(self, name, bound=""):
         self.name = name
+        self.bound = bound
         self.files = self.original = self.stored = 0
         self.worst = self.seconds = 0.0
         self.broken = []
@@ -182,12 +183,12 @@ class Row:
         self.seconds += other.seconds
         self.worst = max(self.worst, other.worst)
 
-    def cells(self, bound_text):
+    def cells(self):
         ratio = f"{self.original / self.stored:.2f}x" if self.stored else "-"
         speed = self.original / 1e6 / self.seconds if self.seconds else 0
         worst = "BROKEN" if self.broken else f"{self.worst:.4f}"
         return (self.name, str(self.files), format_bytes(self.original),
-                format_bytes(self.stored), ratio, bound_text, worst,
+                format_bytes(self.stored), ratio, self.bound, worst,
                 f"{speed:.0f} MB/s")
 
 
@@ -195,8 +196,22 @@ HEADINGS = ("directory", "files", "original", "stored", "ratio", "bound",
             "max error/bound", "read")
 
 
-def measure(name, original, mounted, bound, scope):
-    row = Row(name)
+def property_of(path, name, default):
+    """What is in force at a path of the mount."""
+    try:
+        return os.getxattr(path, f"user.caefs.effective.{name}").decode()
+    except OSError:
+        return default
+
+
+def measure(name, args):
+    original = os.path.join(args.original, name)
+    mounted = os.path.join(args.mounted, name)
+    bound_text = args.bound or property_of(mounted, "bound", "lossless")
+    bound = parse_bound(bound_text)
+    scope = args.scope or property_of(mounted, "scope", "array")
+    row = Row(name, bound_text if scope == "array"
+              else f"{bound_text} by {scope}")
     paths = [(os.path.join(original, p) if p else original,
               os.path.join(mounted, p) if p else mounted)
              for p in files_below(original)]
@@ -224,22 +239,18 @@ def print_table(lines):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bound", type=str, required=True)
-    parser.add_argument("--scope", default="array",
-                        choices=("array", "column", "channel"))
+    parser.add_argument("--bound")
+    parser.add_argument("--scope", choices=("array", "column", "channel"))
     parser.add_argument("original")
     parser.add_argument("mounted")
     args = parser.parse_args()
-    bound = parse_bound(args.bound)
 
     rows = []
     for name in sorted(os.listdir(args.original)):
         if sys.stderr.isatty():
             print(f"\r\033[Kmeasuring {name}", end="", file=sys.stderr,
                   flush=True)
-        rows.append(measure(name, os.path.join(args.original, name),
-                            os.path.join(args.mounted, name), bound,
-                            args.scope))
+        rows.append(measure(name, args))
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
 
@@ -247,7 +258,7 @@ def main():
     for row in rows:
         total.add(row)
     total.broken = [b for row in rows for b in row.broken]
-    print_table([HEADINGS] + [row.cells(args.bound) for row in rows + [total]])
+    print_table([HEADINGS] + [row.cells() for row in rows + [total]])
     for broken in total.broken:
         print(f"BROKEN: {broken}", file=sys.stderr)
     return 2 if total.broken else 0
