@@ -393,7 +393,7 @@ choose_and_gather(struct gathering *g)
         if (is_held == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "train: no memory");
         enum caefs_err err = hold_back(g, rest ? wanted : 0, rest ? 1 : HELD_SHARE, is_held);
-        if (err == CAEFS_OK && g->options->proportion < 1)
+        if (err == CAEFS_OK && wanted > 0 && g->options->proportion < 1)
                 shorten_last(g, wanted);
         if (err == CAEFS_OK)
                 err = gather_blocks(g, wanted, is_held);

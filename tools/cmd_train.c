@@ -1,0 +1,583 @@
+/*
+ * caefs train - learns a model from the files of a directory.
+ *
+ * With --out the model goes to a file and PATHs are plain files and
+ * directories; without, PATHs are on a mount or in a store, and the model is
+ * installed for them.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/predict.h"
+#include "tools/codec_options.h"
+#include "tools/control.h"
+#include "tools/file.h"
+#include "tools/train_files.h"
+
+const char help_train[] =
+        "Usage: caefs train [OPTION...] PATH...\n"
+        "       caefs train [OPTION...] --out FILE.caemodel PATH...\n"
+        "\n"
+        "Trains a model on the files of a directory, measures on held-back data\n"
+        "whether it pays, its own bytes counted, and, if so, installs it: files\n"
+        "written from now on use it.  PATH is on a mount, or STORE:/path; with\n"
+        "--out it is any file or directory.\n"
+        "\n"
+        "  --out FILE          write the model to FILE and install nothing\n"
+        CODEC_BOUND_HELP
+        "                      (both: the directory's own, without --out)\n"
+        "  --family auto|NAME  cae: keep the model even when it does not pay\n"
+        "  --layers N,N,...    units of the encoder's layers, from the block to\n"
+        "                      the latents (default: 512,64,8,1; a table with\n"
+        "                      scope column: a row, 200,100,50 and an eighth)\n"
+        "  --activation best|sigmoid|relu\n"
+        "                      of the hidden layers (default: best, tried out)\n"
+        "  --proportion P      learn from the first part of the data, 0 < P <= 1\n"
+        "  --epochs N          at most (default: what the time allows)\n"
+        "  --time-limit SECONDS\n"
+        "                      default: 20\n"
+        "  --batch N           blocks in a minibatch\n"
+        "  --seed N            the same seed gives the same model (default: 1)\n"
+        "  --from MODEL        start from a model: a file, a hash, or a directory\n"
+        "                      that has one\n"
+        CODEC_DATA_HELP
+        CODEC_THREADS_HELP
+        CODEC_JSON_HELP
+        TOOL_COMMON_HELP;
+
+enum {
+        OPT_OUT = 0x100,
+        OPT_FAMILY,
+        OPT_LAYERS,
+        OPT_ACTIVATION,
+        OPT_PROPORTION,
+        OPT_EPOCHS,
+        OPT_TIME_LIMIT,
+        OPT_BATCH,
+        OPT_SEED,
+        OPT_FROM,
+};
+
+struct command {
+        struct codec_options codec;
+        struct train_options train;
+        const char *out;  /* NULL: install */
+        const char *from; /* NULL: from nothing */
+        struct model *warm_start; /* owned; of FROM */
+        struct tool_path *path;   /* (npaths) opened; owned */
+        size_t npaths;
+        struct train_files files;
+};
+
+/* ---- options ---- */
+
+static bool wrong_option(const char *option, const char *todo)
+{
+        tool_error(optarg, todo, "%s does not take this value", option);
+        return false;
+}
+
+static bool parse_number(double low, double high, double *out)
+{
+        char *end;
+
+        errno = 0;
+        *out = strtod(optarg, &end);
+        return end != optarg && *end == '\0' && errno == 0 && *out >= low &&
+               *out <= high;
+}
+
+static bool set_family(struct train_options *o)
+{
+        unsigned i;
+
+        if (strcmp(optarg, "auto") == 0)
+                return true;
+        for (i = 0; i < FAMILY_LIMIT; i++) {
+                const struct family_methods *f = family_by_number(i);
+
+                if (f == NULL || !f->needs_model || strcmp(f->name, optarg) != 0)
+                        continue;
+                o->family = (int)i;
+                o->force = true;
+                return true;
+        }
+        return wrong_option("--family", "use auto or cae");
+}
+
+static bool set_layers(struct train_options *o)
+{
+        const char *at = optarg;
+        char *end;
+
+        o->nlayers = 0;
+        do {
+                unsigned long n = strtoul(at, &end, 10);
+
+                if (end == at || n == 0 || n > UINT16_MAX ||
+                    o->nlayers == MODEL_MAX_LAYERS)
+                        return wrong_option("--layers", "use 512,64,8,1");
+                o->layer[o->nlayers++] = (unsigned)n;
+                at = end + 1;
+        } while (*end == ',');
+        return *end == '\0' || wrong_option("--layers", "use 512,64,8,1");
+}
+
+static bool set_activation(struct train_options *o)
+{
+        static const char *const names[] = { "best", "sigmoid", "relu" };
+        size_t i;
+
+        for (i = 0; i < sizeof names / sizeof *names; i++)
+                if (strcmp(optarg, names[i]) == 0) {
+                        o->activation = (enum train_activation)i;
+                        return true;
+                }
+        return wrong_option("--activation", "use best, sigmoid or relu");
+}
+
+static bool set_proportion(struct train_options *o)
+{
+        return (parse_number(0, 1, &o->proportion) && o->proportion > 0) ||
+               wrong_option("--proportion",
+                            "use a number above 0, and at most 1");
+}
+
+/* Options that are a whole number. */
+static bool set_count(const char *option, double low, double high, double *out)
+{
+        return (parse_number(low, high, out) && *out == floor(*out)) ||
+               wrong_option(option, "use a whole number");
+}
+
+static bool set_seed(struct train_options *o)
+{
+        char *end;
+
+        errno = 0;
+        o->seed = strtoull(optarg, &end, 10);
+        return (end != optarg && *end == '\0' && errno == 0 && *optarg != '-') ||
+               wrong_option("--seed", "use a whole number");
+}
+
+static bool train_option(struct command *cmd, int c)
+{
+        struct train_options *o = &cmd->train;
+        double n = 0;
+
+        switch (c) {
+        case OPT_OUT:
+                cmd->out = optarg;
+                return true;
+        case OPT_FROM:
+                cmd->from = optarg;
+                return true;
+        case OPT_FAMILY:
+                return set_family(o);
+        case OPT_LAYERS:
+                return set_layers(o);
+        case OPT_ACTIVATION:
+                return set_activation(o);
+        case OPT_PROPORTION:
+                return set_proportion(o);
+        case OPT_SEED:
+                return set_seed(o);
+        case OPT_TIME_LIMIT:
+                return (parse_number(0, 1e9, &o->time_limit) &&
+                        o->time_limit > 0) ||
+                       wrong_option("--time-limit", "use seconds, above 0");
+        case OPT_EPOCHS:
+                if (!set_count("--epochs", 1, 1e9, &n))
+                        return false;
+                o->epochs = (uint32_t)n;
+                return true;
+        case OPT_BATCH:
+                if (!set_count("--batch", 1, 65536, &n))
+                        return false;
+                o->batch = (size_t)n;
+                return true;
+        default:
+                return codec_option(&cmd->codec, c) || tool_common_option(c);
+        }
+}
+
+/* ---- what to train for ---- */
+
+/* The property NAME of P; false when it has none. */
+static bool property(const struct tool_path *p, const char *name,
+                     struct tool_property *out)
+{
+        if (tool_property_get(p, name, out) != CAEFS_OK)
+                return false;
+        free(out->from);
+        out->from = NULL;
+        return out->value[0] != '\0';
+}
+
+/* What the user did not say, the first directory's properties do. */
+static void take_properties(struct command *cmd)
+{
+        struct layout_hint *hint = &cmd->codec.hint;
+        const struct tool_path *p = &cmd->path[0];
+        struct tool_property v;
+
+        if (!cmd->codec.bound_given && property(p, "bound", &v))
+                bound_parse(v.value, &cmd->codec.bound);
+        if (!cmd->codec.scope_given && property(p, "scope", &v))
+                scope_parse(v.value, &cmd->codec.scope);
+        if (hint->dtype == DTYPE_BYTES && property(p, "dtype", &v))
+                dtype_parse(v.value, &hint->dtype, &hint->big_endian);
+        if (hint->shape.ndim == 0 && property(p, "dims", &v))
+                codec_parse_dims(v.value, &hint->shape);
+        if (hint->mode == LAYOUT_AUTO && property(p, "layout", &v))
+                hint->mode = strcmp(v.value, "raw") == 0      ? LAYOUT_RAW
+                             : strcmp(v.value, "opaque") == 0 ? LAYOUT_OPAQUE
+                                                              : LAYOUT_AUTO;
+}
+
+static enum caefs_err open_paths(struct command *cmd, int n, char **names)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        cmd->path = calloc((size_t)n, sizeof *cmd->path);
+        if (cmd->path == NULL)
+                return caefs_fail(CAEFS_ERR_NOMEM, "no memory");
+        for (int i = 0; i < n && err == CAEFS_OK; i++) {
+                err = tool_path_open(names[i], true, &cmd->path[i]);
+                if (err == CAEFS_OK)
+                        cmd->npaths++;
+        }
+        if (err == CAEFS_OK)
+                take_properties(cmd);
+        return err;
+}
+
+/* With --out a path of a store is read as well, and any other is plain. */
+static enum caefs_err add_for_file(struct command *cmd, const char *name)
+{
+        char *store = NULL, *path = NULL;
+        enum caefs_err err;
+
+        if (!tool_path_split_store(name, &store, &path) ||
+            strstr(name, ":/") == NULL)
+                err = train_files_add_plain(&cmd->files, name);
+        else
+                err = caefs_fail(CAEFS_ERR_ARGUMENT,
+                                 "with --out give files or directories, or "
+                                 "leave --out away");
+        free(store);
+        free(path);
+        return err;
+}
+
+static enum caefs_err add_files(struct command *cmd, int n, char **names,
+                                const char **where)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        cmd->files.hint = cmd->codec.hint;
+        for (int i = 0; i < n && err == CAEFS_OK; i++) {
+                *where = names[i];
+                err = cmd->out != NULL
+                              ? add_for_file(cmd, names[i])
+                              : train_files_add(&cmd->files, &cmd->path[i]);
+        }
+        return err;
+}
+
+/* ---- the model to start from ---- */
+
+/* Takes a copy: a store keeps its own. */
+static enum caefs_err copy_model(const struct model *m, struct model **out)
+{
+        size_t size;
+        const void *blob = model_blob(m, &size);
+
+        return model_parse(blob, size, out);
+}
+
+static enum caefs_err model_of_path(const struct tool_path *p, uint64_t hash,
+                                    struct model **out)
+{
+        const struct model *m;
+        enum caefs_err err;
+
+        if (p->kind == TOOL_PATH_MOUNT)
+                return control_model_get(p->root, hash, out);
+        err = store_model_find(p->store, hash, &m);
+        return err == CAEFS_OK ? copy_model(m, out) : err;
+}
+
+static enum caefs_err model_of_directory(const char *name, struct model **out)
+{
+        struct tool_property v;
+        struct tool_path p;
+        uint64_t hash;
+        enum caefs_err err = tool_path_open(name, false, &p);
+
+        if (err != CAEFS_OK)
+                return err;
+        if (property(&p, "model", &v) && model_hash_parse(v.value, &hash))
+                err = model_of_path(&p, hash, out);
+        else
+                err = caefs_fail(CAEFS_ERR_MODEL, "it has no model");
+        tool_path_close(&p);
+        return err;
+}
+
+static enum caefs_err load_warm_start(struct command *cmd)
+{
+        uint64_t hash;
+        struct stat st;
+        enum caefs_err err;
+
+        if (model_hash_parse(cmd->from, &hash) && cmd->npaths > 0)
+                err = model_of_path(&cmd->path[0], hash, &cmd->warm_start);
+        else if (stat(cmd->from, &st) == 0 && S_ISREG(st.st_mode))
+                err = codec_load_model(cmd->from, &cmd->warm_start);
+        else
+                err = model_of_directory(cmd->from, &cmd->warm_start);
+        cmd->train.warm_start = cmd->warm_start;
+        return err;
+}
+
+/* ---- training ---- */
+
+struct show {
+        struct tool_progress bar;
+        struct progress job; /* only its cancelled */
+};
+
+static bool show_epoch(void *context, const struct train_progress *p)
+{
+        struct show *s = context;
+
+        s->bar.total = p->epochs;
+        tool_progress_note(&s->bar, "loss %.3g, validation %.3g, %.0f s left",
+                           p->train_loss, p->validation_loss, p->seconds_left);
+        tool_progress_update(&s->bar, p->epoch);
+        tool_verbose("epoch %u of %u: loss %.4g, validation %.4g", p->epoch,
+                     p->epochs, p->train_loss, p->validation_loss);
+        return !progress_cancelled(&s->job);
+}
+
+static enum caefs_err run(struct command *cmd, struct train_result *result)
+{
+        struct show show = { 0 };
+        enum caefs_err err;
+
+        cmd->train.bound = cmd->codec.bound;
+        cmd->train.scope = cmd->codec.scope;
+        cmd->train.threads = cmd->codec.threads;
+        tool_progress_begin(&show.bar, "training", TOOL_PROGRESS_ITEMS, 0);
+        tool_cancel_on_signal(&show.job);
+        err = train_model(cmd->files.input, cmd->files.ninputs, &cmd->train,
+                          show_epoch, &show, result);
+        tool_cancel_on_signal(NULL);
+        tool_progress_end(&show.bar);
+        return err;
+}
+
+/* ---- what comes of it ---- */
+
+static json_t *real(double v)
+{
+        return isfinite(v) ? json_real(v) : json_null();
+}
+
+static json_t *result_json(const struct command *cmd,
+                           const struct train_result *r)
+{
+        char bound[32], hash[17] = "";
+        size_t size = 0;
+
+        bound_format(&cmd->codec.bound, bound);
+        if (r->model != NULL) {
+                model_hash_format(model_hash(r->model), hash);
+                model_blob(r->model, &size);
+        }
+        return json_pack(
+                "{s:i, s:b, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:o, s:o, s:o, s:s}",
+                "output_version", 1,
+                "pays", r->model != NULL && r->model_bytes < r->plain_bytes,
+                "model", hash,
+                "model_bytes", (json_int_t)size,
+                "bound", bound,
+                "scope", scope_name(cmd->codec.scope),
+                "files", (json_int_t)cmd->files.nfiles,
+                "seed", (json_int_t)cmd->train.seed,
+                "held_back_bytes_without", (json_int_t)r->plain_bytes,
+                "held_back_bytes_with", (json_int_t)r->model_bytes,
+                "epochs", (int)r->epochs,
+                "train_loss", real(r->train_loss),
+                "validation_loss", real(r->validation_loss),
+                "train_seconds", real(r->seconds),
+                "why", r->why);
+}
+
+static enum caefs_err write_model(const char *path, const struct model *m)
+{
+        struct file_output out = { .fd = -1 };
+        size_t size;
+        const void *blob = model_blob(m, &size);
+        enum caefs_err err = file_output_open(path, &out);
+
+        if (err == CAEFS_OK)
+                err = file_output_write(&out, blob, size, 0);
+        if (err == CAEFS_OK)
+                err = file_output_commit(&out);
+        file_output_close(&out);
+        return err;
+}
+
+static enum caefs_err install_for(const struct tool_path *p,
+                                  const struct model *m, const char *record)
+{
+        char hash[17];
+        enum caefs_err err =
+                p->kind == TOOL_PATH_MOUNT
+                        ? control_model_add(p->root, m)
+                        : store_model_add(p->store, m, record);
+
+        model_hash_format(model_hash(m), hash);
+        return err == CAEFS_OK ? tool_property_set(p, "model", hash) : err;
+}
+
+static enum caefs_err install(const struct command *cmd,
+                              const struct train_result *r, json_t *record)
+{
+        char *text;
+        enum caefs_err err = CAEFS_OK;
+
+        if (cmd->out != NULL)
+                return write_model(cmd->out, r->model);
+        text = json_dumps(record, JSON_COMPACT);
+        if (text == NULL)
+                return caefs_fail(CAEFS_ERR_NOMEM, "no memory");
+        for (size_t i = 0; i < cmd->npaths && err == CAEFS_OK; i++)
+                err = install_for(&cmd->path[i], r->model, text);
+        free(text);
+        return err;
+}
+
+static void print_text(const struct command *cmd, const struct train_result *r)
+{
+        char hash[17], time[TOOL_SIZE_MAX], bytes[TOOL_SIZE_MAX];
+        size_t size;
+
+        if (tool_verbosity < 0)
+                return;
+        if (r->model == NULL) {
+                printf("no model pays here: %s\n", r->why);
+                return;
+        }
+        model_hash_format(model_hash(r->model), hash);
+        model_blob(r->model, &size);
+        printf("model %s, %s, %u epochs in %s: %s\n", hash,
+               tool_format_bytes(bytes, size), r->epochs,
+               tool_format_seconds(time, r->seconds), r->why);
+        if (cmd->out != NULL)
+                printf("written to %s\n", cmd->out);
+        for (size_t i = 0; i < cmd->npaths; i++)
+                printf("installed for %s\n", cmd->path[i].text);
+}
+
+static int finish(const struct command *cmd, const struct train_result *r)
+{
+        json_t *record = result_json(cmd, r);
+        enum caefs_err err = record == NULL
+                                     ? caefs_fail(CAEFS_ERR_NOMEM, "no memory")
+                                     : CAEFS_OK;
+
+        if (err == CAEFS_OK && r->model != NULL)
+                err = install(cmd, r, record);
+        if (err != CAEFS_OK) {
+                json_decref(record);
+                return tool_fail(err, cmd->out, NULL);
+        }
+        if (cmd->codec.json) {
+                json_dumpf(record, stdout, JSON_INDENT(2));
+                putchar('\n');
+        } else {
+                print_text(cmd, r);
+        }
+        json_decref(record);
+        return TOOL_OK;
+}
+
+static int train(struct command *cmd, int n, char **names)
+{
+        const char *where = names[0];
+        struct train_result result = { 0 };
+        enum caefs_err err = CAEFS_OK;
+        int status;
+
+        if (cmd->out == NULL)
+                err = open_paths(cmd, n, names);
+        if (err == CAEFS_OK && cmd->from != NULL) {
+                where = cmd->from;
+                err = load_warm_start(cmd);
+        }
+        if (err == CAEFS_OK)
+                err = add_files(cmd, n, names, &where);
+        if (err == CAEFS_OK)
+                err = run(cmd, &result);
+        if (err != CAEFS_OK)
+                return tool_fail(err, where, NULL);
+        status = finish(cmd, &result);
+        model_free(result.model);
+        return status;
+}
+
+static void command_free(struct command *cmd)
+{
+        train_files_free(&cmd->files);
+        while (cmd->npaths > 0)
+                tool_path_close(&cmd->path[--cmd->npaths]);
+        free(cmd->path);
+        model_free(cmd->warm_start);
+        codec_options_free(&cmd->codec);
+}
+
+int cmd_train(int argc, char **argv)
+{
+        static const struct option options[] = {
+                { "out", required_argument, NULL, OPT_OUT },
+                { "family", required_argument, NULL, OPT_FAMILY },
+                { "layers", required_argument, NULL, OPT_LAYERS },
+                { "activation", required_argument, NULL, OPT_ACTIVATION },
+                { "proportion", required_argument, NULL, OPT_PROPORTION },
+                { "epochs", required_argument, NULL, OPT_EPOCHS },
+                { "time-limit", required_argument, NULL, OPT_TIME_LIMIT },
+                { "batch", required_argument, NULL, OPT_BATCH },
+                { "seed", required_argument, NULL, OPT_SEED },
+                { "from", required_argument, NULL, OPT_FROM },
+                CODEC_BOUND_OPTIONS, CODEC_DATA_OPTIONS,
+                CODEC_THREADS_OPTION, CODEC_JSON_OPTION,
+                TOOL_COMMON_LONG_OPTIONS,
+                { 0 },
+        };
+        struct command cmd = {
+                .codec = CODEC_OPTIONS_DEFAULT,
+                .train = { .seed = 1, .proportion = 1 },
+        };
+        int c, status = TOOL_OK;
+
+        while (status == TOOL_OK &&
+               (c = getopt_long(argc, argv, TOOL_COMMON_SHORT_OPTIONS, options,
+                                NULL)) != -1)
+                if (!train_option(&cmd, c))
+                        status = TOOL_USAGE;
+        if (status == TOOL_OK && optind == argc)
+                status = tool_usage_error("train", "which path?");
+        if (status == TOOL_OK)
+                status = train(&cmd, argc - optind, argv + optind);
+        command_free(&cmd);
+        return status;
+}
