@@ -199,10 +199,11 @@ try_candidate(const struct candidate *c, struct transformed *d, size_t limit, st
         return true;
 }
 
-/* Which transforms a quick method likes: KEEP[t] for those near the best, which is
- * returned with what it makes of the sample. */
+/* Which transforms a quick method likes: KEEP[t] for the best MOST that are near the
+ * best of all, which is returned with what it makes of the sample. */
 static struct candidate
-look_quickly(struct transformed *sample, bool keep[TRANSFORM_COUNT], struct bytes *scratch)
+look_quickly(struct transformed *sample, size_t most, bool keep[TRANSFORM_COUNT],
+             struct bytes *scratch)
 {
         size_t size[TRANSFORM_COUNT];
         struct candidate best = { .method = METHOD_ZSTD, .level = 1, .size = sample->n };
@@ -216,8 +217,12 @@ look_quickly(struct transformed *sample, bool keep[TRANSFORM_COUNT], struct byte
                 if (quick.size < best.size)
                         best = quick;
         }
-        for (enum transform t = 0; t < TRANSFORM_COUNT; t++)
-                keep[t] = size[t] < best.size + best.size / 16;
+        for (enum transform t = 0; t < TRANSFORM_COUNT; t++) {
+                size_t better = 0;
+                for (enum transform u = 0; u < TRANSFORM_COUNT; u++)
+                        better += size[u] < size[t] || (size[u] == size[t] && u < t);
+                keep[t] = better < most && size[t] < best.size + best.size / 16;
+        }
         return best;
 }
 
@@ -323,7 +328,7 @@ run_promising(const struct candidate *list, size_t tries, size_t sample_quick, s
 {
         for (size_t i = 0; i < tries; i++) {
                 double expected = (double) list[i].size / (double) sample_quick * (double) quick;
-                if (0.93 * expected < (double) limit)
+                if (0.98 * expected < (double) limit)
                         keep_smaller(&list[i], whole, start, scratch, out);
         }
 }
@@ -334,13 +339,14 @@ static void
 encode_compressible(const uint8_t *data, size_t n, enum effort effort, size_t limit,
                     uint8_t *space, struct bytes *scratch, size_t start, struct bytes *out)
 {
-        static const size_t tries_of[] = { 1, 2, 4 };
+        static const size_t tries_of[] = { 1, 2, 4 }, transforms_of[] = { 1, 2, 8 };
         struct candidate list[MAX_CANDIDATES];
         bool keep[TRANSFORM_COUNT];
         struct transformed whole = { .data = data, .n = n }, sample;
 
         take_sample(data, n, space, &sample);
-        struct candidate quick = look_quickly(&sample, keep, scratch);
+        struct candidate quick = look_quickly(&sample, transforms_of[effort], keep,
+                                              scratch);
         keep_smaller(&quick, &whole, start, scratch, out);
         size_t reached = out->size - start;
         if (reached < n - n / 64 && !is_hopeless(reached, n, limit)) {
