@@ -66,6 +66,7 @@ struct object_report {
         uint64_t lossy_values;          /* values whose bits changed */
         uint64_t chunks;
         uint64_t carried;               /* chunks carried over from PREVIOUS */
+        uint64_t model_hash;            /* of the model that decoding needs; 0: none */
         const char *fallback;           /* the first reason why a chunk did not get the bound; or NULL */
 };
 

@@ -548,6 +548,7 @@ write_index(struct encoder *e, struct object_report *report)
         if (err == CAEFS_OK)
                 err = e->sink->write(e->sink->context, index.data, index.size);
         report->logical_bytes = e->index.logical_bytes;
+        report->model_hash = e->index.model_hash;
         report->stored_bytes = e->index.chunk_table[e->index.nchunks].start + index.size;
         bytes_free(&index);
         return err;

@@ -255,6 +255,8 @@ struct meta_trash {
 
 enum caefs_err meta_trash_insert(struct meta *m, const struct meta_trash *trash);
 enum caefs_err meta_trash_delete(struct meta *m, const struct meta_trash *trash);
+/* CAEFS_ERR_NO_ENTRY when it is not trash. */
+enum caefs_err meta_trash_find(struct meta *m, const struct meta_trash *trash);
 enum caefs_err meta_trash_list(struct meta *m, struct meta_trash *trash, size_t limit,
                                size_t *count);
 

@@ -160,6 +160,18 @@ meta_trash_delete(struct meta *m, const struct meta_trash *t)
 }
 
 enum caefs_err
+meta_trash_find(struct meta *m, const struct meta_trash *t)
+{
+        sqlite3_stmt *s = meta_bind(m, ST_TRASH_FIND, "iii", (uint64_t) t->kind, t->id,
+                                    t->generation);
+        enum caefs_err err = meta_step(m, s);
+
+        if (err == CAEFS_OK)
+                meta_done(s);
+        return err;
+}
+
+enum caefs_err
 meta_trash_list(struct meta *m, struct meta_trash *trash, size_t limit, size_t *count)
 {
         sqlite3_stmt *s = meta_bind(m, ST_TRASH_LIST, "i", (uint64_t) limit);

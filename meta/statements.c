@@ -98,6 +98,7 @@ const char *const statement_text[ST_COUNT] = {
 
         [ST_TRASH_INSERT] = "INSERT OR IGNORE INTO trash (kind, id, generation) VALUES (?,?,?)",
         [ST_TRASH_DELETE] = "DELETE FROM trash WHERE kind = ? AND id = ? AND generation = ?",
+        [ST_TRASH_FIND] = "SELECT 1 FROM trash WHERE kind = ? AND id = ? AND generation = ?",
         [ST_TRASH_LIST] = "SELECT kind, id, generation FROM trash LIMIT ?",
 
         [ST_TOTALS_FILES] = "SELECT count(*) FROM inode WHERE (mode & 61440) = 32768",

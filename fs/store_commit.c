@@ -1,0 +1,310 @@
+/* fs/store_commit.c - grouped transactions: how changes begin, end, and become durable.
+ *
+ * Changes of names and attributes go into one long transaction of the catalogue.  It is
+ * committed at fsync, at an interval by the committer thread, when it has grown
+ * large, and when the store closes.
+ *
+ * A commit must not fail for want of space, since callers have been told of the
+ * changes in it.  So the store keeps a file of STORE_RESERVE_BYTES really allocated,
+ * gives it back to the disk when a commit might need it, keeps transactions below
+ * half its size, and meanwhile refuses changes that take more space.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "fs/store_internal.h"
+
+/* Free bytes of the disk below which operations that need space are refused. */
+#define SPACE_LOW_BYTES  ((uint64_t) 4 << 20)
+#define SPACE_CHECK_MS   50
+#define TRASH_BATCH      256
+
+/* ---- space -------------------------------------------------------------- */
+
+static uint64_t
+free_bytes(const struct store *s)
+{
+        struct statvfs v;
+
+        if (fstatvfs(s->root_fd, &v) < 0)
+                return UINT64_MAX;
+        return (uint64_t) v.f_bavail * v.f_frsize;
+}
+
+bool
+store_space_is_low(struct store *s)
+{
+        int64_t now = now_ns() / 1000000;
+        int64_t checked = atomic_load(&s->space_checked);
+
+        if (checked == 0 || now - checked > SPACE_CHECK_MS || now < checked) {
+                atomic_store(&s->space_checked, now);
+                atomic_store(&s->space_is_low, free_bytes(s) < SPACE_LOW_BYTES);
+        }
+        return atomic_load(&s->space_is_low);
+}
+
+/* Before a commit of WEIGHT bytes. */
+static void
+reserve_give(struct store *s, uint64_t weight)
+{
+        if (s->reserve_fd < 0 || s->reserve_is_given ||
+            free_bytes(s) > 2 * weight + SPACE_LOW_BYTES)
+                return;
+        s->reserve_is_given = io->truncate(s->reserve_fd, 0) == 0;
+}
+
+/* When there is space again. */
+static void
+reserve_take(struct store *s)
+{
+        if (!s->reserve_is_given || free_bytes(s) < 2 * STORE_RESERVE_BYTES)
+                return;
+        if (io->allocate(s->reserve_fd, 0, 0, STORE_RESERVE_BYTES) == 0)
+                s->reserve_is_given = false;
+        else
+                io->truncate(s->reserve_fd, 0);
+}
+
+/* ---- changes ------------------------------------------------------------ */
+
+enum caefs_err
+change_begin_locked(struct store *s)
+{
+        return meta_mark(s->meta);
+}
+
+enum caefs_err
+change_end_locked(struct store *s, enum caefs_err err)
+{
+        if (err != CAEFS_OK) {
+                meta_undo(s->meta);
+                return err;
+        }
+        meta_keep(s->meta);
+        s->change++;
+        return CAEFS_OK;
+}
+
+enum caefs_err
+change_begin(struct store *s, enum space_need need)
+{
+        enum caefs_err err;
+
+        if (s->options.read_only)
+                return CAEFS_ERR_READ_ONLY;
+        if (need == SPACE_SOME && store_space_is_low(s))
+                return caefs_fail(CAEFS_ERR_NO_SPACE, "%s: the device is nearly full",
+                                  s->path);
+        pthread_mutex_lock(&s->catalogue);
+        while (meta_weight(s->meta) > STORE_WEIGHT_MAX && !meta_has_failed(s->meta)) {
+                pthread_mutex_unlock(&s->catalogue);
+                err = commit_changes(s, false);
+                if (err != CAEFS_OK)
+                        return err;
+                pthread_mutex_lock(&s->catalogue);
+        }
+        err = change_begin_locked(s);
+        if (err != CAEFS_OK)
+                pthread_mutex_unlock(&s->catalogue);
+        return err;
+}
+
+enum caefs_err
+change_end(struct store *s, enum caefs_err err)
+{
+        err = change_end_locked(s, err);
+        pthread_mutex_unlock(&s->catalogue);
+        return err;
+}
+
+/* ---- trash -------------------------------------------------------------- */
+
+static enum caefs_err
+trash_remove(struct store *s, const struct meta_trash *t)
+{
+        char staging[STAGING_NAME_SIZE], object[OBJECT_NAME_SIZE];
+        int  result;
+
+        if (t->kind == META_TRASH_STAGING) {
+                staging_name(t->id, t->generation, staging);
+                result = io->unlink(s->staging_fd, staging);
+        } else {
+                object_name(t->id, object);
+                result = io->unlink(s->objects_fd, object);
+        }
+        if (result < 0 && errno != ENOENT)
+                return caefs_fail_errno("%s: cannot remove a file", s->path);
+        return CAEFS_OK;
+}
+
+/* The rows of COUNT files that are gone; their deletion waits for the next commit. */
+static enum caefs_err
+trash_forget(struct store *s, const struct meta_trash *trash, size_t count)
+{
+        enum caefs_err err = change_begin_locked(s);
+
+        if (err != CAEFS_OK)
+                return err;
+        for (size_t i = 0; err == CAEFS_OK && i < count; i++)
+                err = meta_trash_delete(s->meta, &trash[i]);
+        return change_end_locked(s, err);
+}
+
+/* One batch; the catalogue was committed just now and is held, also afterwards. */
+static enum caefs_err
+trash_empty_batch(struct store *s, size_t *count)
+{
+        struct meta_trash trash[TRASH_BATCH];
+        enum caefs_err err = meta_trash_list(s->meta, trash, TRASH_BATCH, count);
+
+        pthread_mutex_unlock(&s->catalogue);
+        for (size_t i = 0; err == CAEFS_OK && i < *count; i++)
+                err = trash_remove(s, &trash[i]);
+        pthread_mutex_lock(&s->catalogue);
+        if (err == CAEFS_OK && *count > 0)
+                err = trash_forget(s, trash, *count);
+        return err;
+}
+
+/* ---- commit ------------------------------------------------------------- */
+
+/* Commit and catalogue held. */
+static enum caefs_err
+commit_catalogue(struct store *s)
+{
+        enum caefs_err err = draft_store_ordered(s);
+
+        if (err != CAEFS_OK)
+                return err;
+        reserve_give(s, meta_weight(s->meta));
+        err = meta_commit(s->meta);
+        if (err == CAEFS_OK)
+                s->committed = s->change;
+        return err;
+}
+
+enum caefs_err
+commit_if_heavy(struct store *s)
+{
+        return meta_weight(s->meta) > STORE_WEIGHT_MAX ? commit_catalogue(s) : CAEFS_OK;
+}
+
+enum caefs_err
+commit_changes(struct store *s, bool drafts)
+{
+        if (s->options.read_only)
+                return CAEFS_OK;
+        pthread_mutex_lock(&s->catalogue);
+        uint64_t wanted = s->change;
+        pthread_mutex_unlock(&s->catalogue);
+
+        pthread_mutex_lock(&s->commit);
+        enum caefs_err err = drafts ? draft_store_all(s) : CAEFS_OK;
+        pthread_mutex_lock(&s->catalogue);
+        /* Somebody else's commit may have taken ours along. */
+        if (drafts || s->committed < wanted || s->ordered_drafts > 0) {
+                enum caefs_err commit_err = commit_catalogue(s);
+                err = err != CAEFS_OK ? err : commit_err;
+        }
+        if (err == CAEFS_OK && s->has_trash && s->committed == s->change) {
+                size_t count = 0;
+                s->has_trash = false;
+                err = trash_empty_batch(s, &count);
+                s->has_trash = s->has_trash || count == TRASH_BATCH || err != CAEFS_OK;
+        }
+        pthread_mutex_unlock(&s->catalogue);
+        reserve_take(s);
+        pthread_mutex_unlock(&s->commit);
+        return err;
+}
+
+enum caefs_err
+trash_empty(struct store *s)
+{
+        enum caefs_err err = CAEFS_OK;
+        size_t         count = TRASH_BATCH;
+
+        pthread_mutex_lock(&s->commit);
+        pthread_mutex_lock(&s->catalogue);
+        while (err == CAEFS_OK && count == TRASH_BATCH) {
+                err = trash_empty_batch(s, &count);
+                if (err == CAEFS_OK)
+                        err = commit_catalogue(s);
+        }
+        s->has_trash = err != CAEFS_OK;
+        pthread_mutex_unlock(&s->catalogue);
+        pthread_mutex_unlock(&s->commit);
+        return err;
+}
+
+enum caefs_err
+store_commit(struct store *s)
+{
+        enum caefs_err err = commit_changes(s, true);
+
+        /* Once more for what the first round left: rows of emptied trash. */
+        return err != CAEFS_OK ? err : commit_changes(s, false);
+}
+
+/* ---- the committer thread ----------------------------------------------- */
+
+/* Waits for an interval; false when it is time to stop. */
+static bool
+committer_wait(struct store *s)
+{
+        struct timespec until;
+        double          seconds = s->options.commit_interval;
+
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        int64_t at = until.tv_sec * INT64_C(1000000000) + until.tv_nsec +
+                     (int64_t) (seconds * 1e9);
+        until = (struct timespec) { .tv_sec = at / 1000000000, .tv_nsec = at % 1000000000 };
+        pthread_mutex_lock(&s->wake_lock);
+        int waited = 0;
+        while (!s->stop && waited != ETIMEDOUT)
+                waited = pthread_cond_timedwait(&s->wake, &s->wake_lock, &until);
+        bool go_on = !s->stop;
+        pthread_mutex_unlock(&s->wake_lock);
+        return go_on;
+}
+
+static void *
+committer_main(void *context)
+{
+        struct store *s = context;
+        bool          complained = false;
+
+        while (committer_wait(s)) {
+                enum caefs_err err = commit_changes(s, true);
+                if (err != CAEFS_OK && !complained)
+                        fprintf(stderr, "caefs: %s: changes cannot be committed: %s\n",
+                                s->path, caefs_detail());
+                complained = err != CAEFS_OK;
+        }
+        return NULL;
+}
+
+enum caefs_err
+committer_start(struct store *s)
+{
+        int failed = pthread_create(&s->committer, NULL, committer_main, s);
+
+        s->has_committer = failed == 0;
+        return failed == 0 ? CAEFS_OK : caefs_fail(CAEFS_ERR_NOMEM, "cannot start a thread");
+}
+
+void
+committer_stop(struct store *s)
+{
+        if (!s->has_committer)
+                return;
+        pthread_mutex_lock(&s->wake_lock);
+        s->stop = true;
+        pthread_cond_broadcast(&s->wake);
+        pthread_mutex_unlock(&s->wake_lock);
+        pthread_join(s->committer, NULL);
+        s->has_committer = false;
+}

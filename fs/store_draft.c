@@ -1,0 +1,368 @@
+/* fs/store_draft.c - from what writers see to what the catalogue says.
+ *
+ * A flush notes the content of a file and lists it.  The next commit makes the
+ * staged bytes durable first and writes the row after that, so that no row ever
+ * speaks of bytes that a crash could take.  Names do not wait for bytes, except that a
+ * file that was renamed is stored before the rename is committed: whoever
+ * writes a new file and renames it over the old one finds one of the two.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "fs/store_internal.h"
+
+/* From this many files on, one syncfs() is cheaper than as many fdatasync(). */
+#define SYNC_ALL_FROM 32
+#define ROWS_AT_ONCE  256       /* between two releases of the catalogue */
+
+static bool
+same_content(const struct meta_content *a, const struct meta_content *b)
+{
+        return a->state == b->state && a->size == b->size && a->generation == b->generation &&
+               a->object == b->object && a->mtime == b->mtime;
+}
+
+void
+draft_flush(struct store *s, struct inode *inode)
+{
+        bool is_new = false;
+
+        pthread_mutex_lock(&s->drafts);
+        pthread_mutex_lock(stripe_of(s, inode));
+        struct content *c = inode->content;
+        if (c != NULL && !same_content(&inode->row.content, &c->flushed.content)) {
+                c->flushed.content = inode->row.content;
+                c->flushed.ctime = inode->row.ctime;
+                c->flushed.sequence++;
+                is_new = !c->is_listed;
+                c->is_listed = true;
+                c->users += is_new;
+        }
+        pthread_mutex_unlock(stripe_of(s, inode));
+        if (is_new) {
+                inode_hold_again(s, inode);
+                c->next_draft = NULL;
+                if (s->last_draft == NULL)
+                        s->first_draft = inode;
+                else
+                        s->last_draft->content->next_draft = inode;
+                s->last_draft = inode;
+        }
+        pthread_mutex_unlock(&s->drafts);
+}
+
+void
+draft_order(struct store *s, struct inode *inode)
+{
+        pthread_mutex_lock(&s->drafts);
+        pthread_mutex_lock(stripe_of(s, inode));
+        struct content *c = inode->content;
+        bool is_ordered = c != NULL && c->is_listed && !c->is_ordered;
+        if (is_ordered)
+                c->is_ordered = true;
+        pthread_mutex_unlock(stripe_of(s, inode));
+        s->ordered_drafts += is_ordered;
+        pthread_mutex_unlock(&s->drafts);
+}
+
+/* The flushed content; false when it is stored already. */
+static bool
+take_draft(struct store *s, struct inode *inode, struct draft *out)
+{
+        pthread_mutex_lock(stripe_of(s, inode));
+        struct content *c = inode->content;
+        bool is_ahead = c != NULL && inode->row.nlink > 0 &&
+                        c->flushed.sequence > c->stored.sequence;
+        if (is_ahead)
+                *out = c->flushed;
+        pthread_mutex_unlock(stripe_of(s, inode));
+        return is_ahead;
+}
+
+/* Makes the bytes of DRAFT durable.  A generation that is gone has been replaced and
+ * stored by a later flush; draft_write_row() will find that out. */
+static enum caefs_err
+sync_draft(struct store *s, const struct inode *inode, const struct draft *draft)
+{
+        char name[STAGING_NAME_SIZE];
+
+        if (draft->content.state != META_STAGED)
+                return CAEFS_OK;
+        staging_name(inode->row.ino, draft->content.generation, name);
+        int fd = io->open(s->staging_fd, name, O_RDONLY, 0);
+        if (fd < 0 && errno == ENOENT)
+                return CAEFS_OK;
+        int result = fd < 0 ? -1 : io->sync(fd, true);
+        enum caefs_err err = CAEFS_OK;
+        if (result < 0)
+                err = caefs_fail_errno("%s/staging/%s: cannot make it durable", s->path, name);
+        if (fd >= 0)
+                io->close(fd);
+        return err;
+}
+
+enum caefs_err
+object_discard(struct store *s, uint64_t id)
+{
+        struct meta_object object;
+        enum caefs_err err = meta_object_read(s->meta, id, &object);
+
+        if (err == CAEFS_ERR_NO_ENTRY)
+                return CAEFS_OK;
+        if (err == CAEFS_OK)
+                err = meta_object_delete(s->meta, id);
+        if (err == CAEFS_OK && !object.is_inline) {
+                struct meta_trash trash = { .kind = META_TRASH_OBJECT, .id = id };
+                err = meta_trash_insert(s->meta, &trash);
+                s->has_trash = true;
+        }
+        return err;
+}
+
+/* A generation that neither readers nor a row need once DRAFT is stored; 0: none. */
+static uint64_t
+take_retired(struct store *s, struct inode *inode, const struct draft *draft)
+{
+        uint64_t retired = 0;
+
+        pthread_mutex_lock(stripe_of(s, inode));
+        struct content *c = inode->content;
+        for (unsigned i = 0; i < c->ngenerations && retired == 0; i++) {
+                uint64_t g = c->generations[i];
+                if (g == draft->content.generation || g == c->flushed.content.generation ||
+                    g == inode->row.content.generation)
+                        continue;
+                retired = g;
+                c->generations[i] = c->generations[--c->ngenerations];
+        }
+        pthread_mutex_unlock(stripe_of(s, inode));
+        return retired;
+}
+
+static enum caefs_err
+discard_retired(struct store *s, struct inode *inode, const struct draft *draft)
+{
+        enum caefs_err err = CAEFS_OK;
+        uint64_t       generation;
+
+        while (err == CAEFS_OK && (generation = take_retired(s, inode, draft)) != 0) {
+                struct meta_trash trash = {
+                        .kind = META_TRASH_STAGING,
+                        .id = inode->row.ino,
+                        .generation = generation,
+                };
+                err = meta_trash_insert(s->meta, &trash);
+                s->has_trash = true;
+        }
+        return err;
+}
+
+enum caefs_err
+draft_write_row(struct store *s, struct inode *inode, const struct draft *draft)
+{
+        pthread_mutex_lock(stripe_of(s, inode));
+        struct content *c = inode->content;
+        struct draft    stored = c->stored;
+        bool            is_late = draft->sequence <= stored.sequence || inode->row.nlink == 0;
+        pthread_mutex_unlock(stripe_of(s, inode));
+        if (is_late)
+                return CAEFS_OK;
+
+        enum caefs_err err = meta_inode_write_content(s->meta, inode->row.ino,
+                                                      &draft->content, draft->ctime);
+        if (err == CAEFS_OK && stored.content.object != 0 &&
+            stored.content.object != draft->content.object)
+                err = object_discard(s, stored.content.object);
+        if (err == CAEFS_OK)
+                err = discard_retired(s, inode, draft);
+        if (err != CAEFS_OK)
+                return err;
+        pthread_mutex_lock(stripe_of(s, inode));
+        c->stored = *draft;
+        pthread_mutex_unlock(stripe_of(s, inode));
+        return CAEFS_OK;
+}
+
+/* Catalogue held. */
+static enum caefs_err
+write_row_locked(struct store *s, struct inode *inode, const struct draft *draft)
+{
+        enum caefs_err err = change_begin_locked(s);
+
+        if (err != CAEFS_OK)
+                return err;
+        return change_end_locked(s, draft_write_row(s, inode, draft));
+}
+
+enum caefs_err
+draft_store(struct store *s, struct inode *inode)
+{
+        struct draft draft;
+
+        if (!take_draft(s, inode, &draft))
+                return CAEFS_OK;
+        enum caefs_err err = sync_draft(s, inode, &draft);
+        if (err != CAEFS_OK)
+                return err;
+        pthread_mutex_lock(&s->catalogue);
+        err = write_row_locked(s, inode, &draft);
+        pthread_mutex_unlock(&s->catalogue);
+        return err;
+}
+
+enum caefs_err
+draft_store_ordered(struct store *s)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        pthread_mutex_lock(&s->drafts);
+        /* Only whoever holds commit takes inodes off the list, so the place stays valid. */
+        for (struct inode *inode = s->first_draft;
+             err == CAEFS_OK && s->ordered_drafts > 0 && inode != NULL;
+             inode = inode->content->next_draft) {
+                struct draft draft;
+
+                if (!inode->content->is_ordered)
+                        continue;
+                inode->content->is_ordered = false;
+                s->ordered_drafts--;
+                pthread_mutex_unlock(&s->drafts);
+                if (take_draft(s, inode, &draft)) {
+                        err = sync_draft(s, inode, &draft);
+                        if (err == CAEFS_OK)
+                                err = write_row_locked(s, inode, &draft);
+                }
+                if (err != CAEFS_OK)
+                        draft_order(s, inode);
+                pthread_mutex_lock(&s->drafts);
+        }
+        pthread_mutex_unlock(&s->drafts);
+        return err;
+}
+
+/* ---- all of them -------------------------------------------------------- */
+
+/* A listed inode on its way into the catalogue. */
+struct stored_draft {
+        struct inode *inode;
+        struct draft  draft;
+        bool          is_ahead;
+};
+
+/* The first COUNT of the list, without taking them off. */
+static size_t
+copy_list(struct store *s, struct stored_draft *list, size_t count)
+{
+        size_t n = 0;
+
+        pthread_mutex_lock(&s->drafts);
+        for (struct inode *i = s->first_draft; i != NULL && n < count;
+             i = i->content->next_draft)
+                list[n++].inode = i;
+        pthread_mutex_unlock(&s->drafts);
+        for (size_t i = 0; i < n; i++)
+                list[i].is_ahead = take_draft(s, list[i].inode, &list[i].draft);
+        return n;
+}
+
+static enum caefs_err
+sync_list(struct store *s, const struct stored_draft *list, size_t count)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        if (count >= SYNC_ALL_FROM) {
+                if (io->sync_all(s->staging_fd) == 0)
+                        return CAEFS_OK;
+                return caefs_fail_errno("%s/staging: cannot make it durable", s->path);
+        }
+        for (size_t i = 0; err == CAEFS_OK && i < count; i++)
+                if (list[i].is_ahead)
+                        err = sync_draft(s, list[i].inode, &list[i].draft);
+        return err;
+}
+
+static enum caefs_err
+write_list(struct store *s, const struct stored_draft *list, size_t count)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        pthread_mutex_lock(&s->catalogue);
+        for (size_t i = 0; err == CAEFS_OK && i < count; i++) {
+                if (list[i].is_ahead)
+                        err = write_row_locked(s, list[i].inode, &list[i].draft);
+                if (err == CAEFS_OK)
+                        err = commit_if_heavy(s);
+        }
+        pthread_mutex_unlock(&s->catalogue);
+        return err;
+}
+
+/* Takes the first inode off the list, unless it was flushed again meanwhile: then it
+ * goes to the end.  Its reference is the caller's. */
+static struct inode *
+unlist_first(struct store *s)
+{
+        struct draft unused;
+
+        pthread_mutex_lock(&s->drafts);
+        struct inode   *inode = s->first_draft;
+        struct content *c = inode->content;
+        s->first_draft = c->next_draft;
+        c->next_draft = NULL;
+        if (s->first_draft == NULL)
+                s->last_draft = NULL;
+        if (take_draft(s, inode, &unused)) {
+                if (s->last_draft == NULL)
+                        s->first_draft = inode;
+                else
+                        s->last_draft->content->next_draft = inode;
+                s->last_draft = inode;
+                inode = NULL;
+        } else {
+                c->is_listed = false;
+                s->ordered_drafts -= c->is_ordered;
+                c->is_ordered = false;
+        }
+        pthread_mutex_unlock(&s->drafts);
+        return inode;
+}
+
+static size_t
+count_list(struct store *s)
+{
+        size_t n = 0;
+
+        pthread_mutex_lock(&s->drafts);
+        for (struct inode *i = s->first_draft; i != NULL; i = i->content->next_draft)
+                n++;
+        pthread_mutex_unlock(&s->drafts);
+        return n;
+}
+
+enum caefs_err
+draft_store_all(struct store *s)
+{
+        size_t               left = count_list(s);
+        struct stored_draft *list = calloc(ROWS_AT_ONCE, sizeof *list);
+        enum caefs_err       err = list == NULL ? CAEFS_ERR_NOMEM : CAEFS_OK;
+
+        while (err == CAEFS_OK && left > 0) {
+                size_t n = copy_list(s, list, left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE);
+                if (n == 0)
+                        break;
+                err = sync_list(s, list, n);
+                if (err == CAEFS_OK)
+                        err = write_list(s, list, n);
+                for (size_t i = 0; err == CAEFS_OK && i < n; i++) {
+                        struct inode *inode = unlist_first(s);
+                        if (inode == NULL)
+                                continue;
+                        content_put(s, inode);
+                        inode_release(s, inode);
+                }
+                left -= n;
+        }
+        free(list);
+        return err;
+}

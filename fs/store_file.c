@@ -1,0 +1,328 @@
+/* fs/store_file.c - open files. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fs/store_internal.h"
+
+#define COPY_STEP ((size_t) 1 << 20)
+
+static bool
+may_write(int flags)
+{
+        return (flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* ---- opening and closing ------------------------------------------------ */
+
+/* A file on INODE, whose hold it takes over. */
+static enum caefs_err
+file_new(struct store *s, struct inode *inode, int flags, struct store_file **out)
+{
+        struct store_file *f = malloc(sizeof *f);
+        struct content    *c;
+
+        *out = NULL;
+        if (f == NULL)
+                return CAEFS_ERR_NOMEM;
+        enum caefs_err err = content_get(s, inode, &c);
+        if (err != CAEFS_OK) {
+                free(f);
+                return err;
+        }
+        *f = (struct store_file) { .store = s, .inode = inode, .flags = flags };
+        pthread_mutex_lock(stripe_of(s, inode));
+        c->handles++;
+        c->writers += may_write(flags);
+        f->changed = inode->changed;
+        inode->changed = false;
+        pthread_mutex_unlock(stripe_of(s, inode));
+        *out = f;
+        return CAEFS_OK;
+}
+
+static enum caefs_err
+check_open(struct store *s, struct inode *inode, int flags)
+{
+        struct meta_inode row = inode_row(s, inode);
+
+        if (S_ISDIR(row.mode))
+                return CAEFS_ERR_IS_DIRECTORY;
+        if (!S_ISREG(row.mode))
+                return CAEFS_ERR_ARGUMENT;
+        if (s->options.read_only && (may_write(flags) || (flags & O_TRUNC)))
+                return CAEFS_ERR_READ_ONLY;
+        return CAEFS_OK;
+}
+
+enum caefs_err
+store_file_open(struct store *s, store_inode ino, int flags, struct store_file **out)
+{
+        struct inode  *inode;
+        enum caefs_err err = inode_hold(s, ino, &inode);
+
+        *out = NULL;
+        if (err != CAEFS_OK)
+                return err;
+        err = check_open(s, inode, flags);
+        if (err == CAEFS_OK)
+                err = file_new(s, inode, flags, out);
+        if (err != CAEFS_OK) {
+                inode_release(s, inode);
+                return err;
+        }
+        if ((flags & O_TRUNC) && inode_row(s, inode).content.size > 0)
+                err = content_resize(s, inode, 0);
+        if (err != CAEFS_OK) {
+                store_file_release(*out);
+                *out = NULL;
+        }
+        return err;
+}
+
+enum caefs_err
+store_create(struct store *s, const struct store_caller *c, store_inode directory,
+             const char *name, mode_t mode, int flags, struct stat *st,
+             struct store_file **out)
+{
+        struct inode     *inode;
+        struct meta_inode row = { .mode = S_IFREG | (mode & 07777) };
+        enum caefs_err    err = name_make(s, c, directory, name, &row, NULL, &inode);
+
+        *out = NULL;
+        if (err != CAEFS_OK)
+                return err;
+        err = file_new(s, inode, flags, out);
+        if (err != CAEFS_OK) {
+                inode_release(s, inode);
+                return err;
+        }
+        inode_stat(s, inode, st);
+        inode_hold_again(s, inode);
+        inode_hold_to_lookup(s, inode);
+        return CAEFS_OK;
+}
+
+bool
+store_file_changed(const struct store_file *f)
+{
+        return f->changed;
+}
+
+void
+content_settle(struct store *s, struct inode *inode)
+{
+        pthread_mutex_lock(stripe_of(s, inode));
+        struct content *c = inode->content;
+        bool            last = c->writers == 0;
+        if (last)
+                c->settled = inode->row.content.size;
+        pthread_mutex_unlock(stripe_of(s, inode));
+        if (last)
+                draft_flush(s, inode);
+        if (last)
+                queue_add(s, inode->row.ino, s->options.seal_delay);
+}
+
+void
+store_file_release(struct store_file *f)
+{
+        if (f == NULL)
+                return;
+        struct store *s = f->store;
+        struct inode *inode = f->inode;
+        int           fd = -1;
+
+        draft_flush(s, inode);
+        pthread_mutex_lock(stripe_of(s, inode));
+        struct content *c = inode->content;
+        c->writers -= may_write(f->flags);
+        if (--c->handles == 0) {
+                /* Descriptors are for files that are open; others are many. */
+                fd = c->fd;
+                c->fd = -1;
+        }
+        bool is_staged = inode->row.content.state == META_STAGED && c->handles == 0;
+        pthread_mutex_unlock(stripe_of(s, inode));
+        if (fd >= 0)
+                io->close(fd);
+        if (may_write(f->flags) || is_staged)
+                content_settle(s, inode);
+        content_put(s, inode);
+        inode_release(s, inode);
+        sync_note_closed(s);
+        free(f);
+}
+
+/* ---- reading and writing ------------------------------------------------ */
+
+enum caefs_err
+store_file_read(struct store_file *f, void *buffer, size_t n, uint64_t offset, size_t *got)
+{
+        struct store   *s = f->store;
+        struct content *c = f->inode->content;
+        enum caefs_err  err = CAEFS_OK;
+
+        pthread_rwlock_rdlock(&c->bytes);
+        uint64_t size = inode_row(s, f->inode).content.size;
+        uint64_t left = offset < size ? size - offset : 0;
+        if (n > left)
+                n = (size_t) left;
+        if (n > 0)
+                err = content_read(s, f->inode, buffer, n, offset);
+        pthread_rwlock_unlock(&c->bytes);
+        *got = err == CAEFS_OK ? n : 0;
+        return err;
+}
+
+enum caefs_err
+store_file_write(struct store_file *f, const void *data, size_t n, uint64_t offset,
+                 size_t *put)
+{
+        struct store   *s = f->store;
+        struct content *c = f->inode->content;
+        int             fd;
+
+        *put = 0;
+        if (!may_write(f->flags))
+                return CAEFS_ERR_ARGUMENT;
+        if (n == 0)
+                return CAEFS_OK;
+        pthread_rwlock_wrlock(&c->bytes);
+        if (f->flags & O_APPEND)
+                offset = inode_row(s, f->inode).content.size;
+        enum caefs_err err = CAEFS_OK;
+        if (offset > STORE_SIZE_MAX || n > STORE_SIZE_MAX - offset)
+                err = CAEFS_ERR_FILE_TOO_BIG;
+        if (err == CAEFS_OK)
+                err = staging_prepare(s, f->inode, offset, UINT64_MAX);
+        if (err == CAEFS_OK)
+                err = staging_open(s, f->inode, &fd);
+        if (err == CAEFS_OK && io_write_all(fd, data, n, offset) < 0)
+                err = caefs_fail_errno("%s/staging", s->path);
+        if (err == CAEFS_OK) {
+                content_touch(s, f->inode, offset + n, false);
+                *put = n;
+        }
+        pthread_rwlock_unlock(&c->bytes);
+        return err;
+}
+
+/* ---- space -------------------------------------------------------------- */
+
+enum caefs_err
+store_file_allocate(struct store_file *f, int mode, uint64_t offset, uint64_t length)
+{
+        static const int destroying = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+        struct store    *s = f->store;
+        int              fd;
+
+        if (mode & ~(destroying | FALLOC_FL_KEEP_SIZE))
+                return CAEFS_ERR_UNSUPPORTED;
+        if (!may_write(f->flags) || length == 0)
+                return CAEFS_ERR_ARGUMENT;
+        if (offset > STORE_SIZE_MAX || length > STORE_SIZE_MAX - offset)
+                return CAEFS_ERR_FILE_TOO_BIG;
+        pthread_rwlock_wrlock(&f->inode->content->bytes);
+        uint64_t size = inode_row(s, f->inode).content.size;
+        uint64_t from = (mode & destroying) && offset < size ? offset : size;
+        enum caefs_err err = staging_prepare(s, f->inode, from, UINT64_MAX);
+        if (err == CAEFS_OK)
+                err = staging_open(s, f->inode, &fd);
+        if (err == CAEFS_OK && io->allocate(fd, mode, offset, length) < 0)
+                err = caefs_fail_errno("%s/staging", s->path);
+        bool grows = !(mode & FALLOC_FL_KEEP_SIZE) && offset + length > size;
+        if (err == CAEFS_OK && (grows || (mode & destroying)))
+                content_touch(s, f->inode, grows ? offset + length : size, false);
+        pthread_rwlock_unlock(&f->inode->content->bytes);
+        return err;
+}
+
+/* In a staged file, whose system below knows its holes. */
+static enum caefs_err
+seek_staged(struct store *s, struct inode *inode, uint64_t offset, uint64_t size, int whence,
+            uint64_t *found)
+{
+        int            fd;
+        enum caefs_err err = staging_open(s, inode, &fd);
+
+        if (err != CAEFS_OK)
+                return err;
+        off_t at = lseek(fd, (off_t) offset, whence);
+        if (at < 0 && errno == ENXIO)
+                return CAEFS_ERR_NO_MORE_DATA;
+        if (at < 0)
+                return caefs_fail_errno("%s/staging", s->path);
+        *found = (uint64_t) at < size ? (uint64_t) at : size;
+        return whence == SEEK_DATA && *found == size ? CAEFS_ERR_NO_MORE_DATA : CAEFS_OK;
+}
+
+enum caefs_err
+store_file_seek(struct store_file *f, uint64_t offset, int whence, uint64_t *found)
+{
+        struct store  *s = f->store;
+        enum caefs_err err = CAEFS_OK;
+
+        if (whence != SEEK_DATA && whence != SEEK_HOLE)
+                return CAEFS_ERR_ARGUMENT;
+        pthread_rwlock_rdlock(&f->inode->content->bytes);
+        struct meta_content now = inode_row(s, f->inode).content;
+        if (offset >= now.size)
+                err = CAEFS_ERR_NO_MORE_DATA;
+        else if (now.state == META_STAGED)
+                err = seek_staged(s, f->inode, offset, now.size, whence, found);
+        else
+                *found = whence == SEEK_DATA ? offset : now.size;
+        pthread_rwlock_unlock(&f->inode->content->bytes);
+        return err;
+}
+
+enum caefs_err
+store_file_copy(struct store_file *from, uint64_t from_offset, struct store_file *to,
+                uint64_t to_offset, uint64_t n, uint64_t *copied)
+{
+        enum caefs_err err = CAEFS_OK;
+        size_t         got = 1, put;
+        char          *buffer = malloc(COPY_STEP);
+
+        *copied = 0;
+        if (buffer == NULL)
+                return CAEFS_ERR_NOMEM;
+        /* As the system call: ranges of one file may not overlap. */
+        if (from->inode == to->inode && from_offset < to_offset + n &&
+            to_offset < from_offset + n)
+                err = CAEFS_ERR_ARGUMENT;
+        while (err == CAEFS_OK && n > 0 && got > 0) {
+                err = store_file_read(from, buffer, n < COPY_STEP ? (size_t) n : COPY_STEP,
+                                      from_offset + *copied, &got);
+                if (err == CAEFS_OK)
+                        err = store_file_write(to, buffer, got, to_offset + *copied, &put);
+                if (err == CAEFS_OK) {
+                        *copied += got;
+                        n -= got;
+                }
+        }
+        free(buffer);
+        return *copied > 0 ? CAEFS_OK : err;
+}
+
+/* ---- making it last ----------------------------------------------------- */
+
+enum caefs_err
+store_file_flush(struct store_file *f)
+{
+        draft_flush(f->store, f->inode);
+        return CAEFS_OK;
+}
+
+enum caefs_err
+store_file_sync(struct store_file *f, bool data_only)
+{
+        (void) data_only;       /* the bytes are of no use without the row */
+        if (f->store->options.read_only)
+                return CAEFS_OK;
+        draft_flush(f->store, f->inode);
+        enum caefs_err err = draft_store(f->store, f->inode);
+        return err == CAEFS_OK ? commit_changes(f->store, false) : err;
+}

@@ -1,0 +1,373 @@
+/* fs/store_internal.h - what the files of the store share.
+ *
+ * THE LOCKS, in the order in which they are taken.  A thread that holds one takes
+ * only those below it.
+ *
+ *   content.sealing   one sealing of a file at a time; held over a whole encoding
+ *   content.bytes     rwlock: readers and writers of a file's bytes; whoever gives the
+ *                     file another staging generation holds it for writing
+ *   store.commit      one commit at a time; held over the syncing of staged bytes
+ *   store.catalogue   struct meta, and every change of names.  Not held while data are
+ *                     encoded, decoded, read or written
+ *   store.drafts      the list of inodes whose flushed content is not in the catalogue
+ *   store.table       which inodes are in memory, their references, cached names
+ *   stripes           attributes and state of an inode (stripe_of); never two at once,
+ *                     and held for a few loads and stores only
+ *   queue, objects, models_lock, cache      leaves: nothing is taken below them
+ *
+ * AN INODE IN MEMORY is there while the kernel refers to it (lookups) or a thread
+ * or list holds it (holds).  Its row is the catalogue's, except for the content of a regular
+ * file, of which there are three, kept in struct content while they can differ:
+ *
+ *   row.content   as readers and writers see it now
+ *   flushed       as it was at the last flush: what the next commit will say
+ *   stored        as the catalogue (with its open transaction) says it
+ *
+ * A DRAFT is row.content ahead of flushed.  A crash loses it, and what is flushed
+ * but not stored; the file is then what the last commit said.
+ *
+ * GENERATIONS.  Each staging file is INO.GENERATION, numbers never used twice while the
+ * store is open.  Bytes below content.settled belong to a closed file: an overwrite
+ * there starts a new generation with a copy, appending does not.
+ */
+#ifndef CAEFS_FS_STORE_INTERNAL_H
+#define CAEFS_FS_STORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "fs/cache.h"
+#include "fs/io.h"
+#include "fs/store.h"
+#include "meta/meta.h"
+
+#define STORE_SIZE_MAX      ((uint64_t) 16 << 40)       /* of a file */
+#define STORE_TARGET_MAX    4095                        /* bytes of a symlink's target */
+#define STORE_XATTR_MAX     65536                       /* bytes of a value */
+#define STORE_LINK_MAX      ((uint32_t) 1 << 31)
+#define STORE_BLOCK_SIZE    65536                       /* st_blksize */
+#define STORE_INLINE_MAX    16384       /* objects up to this size are in the catalogue */
+#define STORE_RESERVE_BYTES ((uint64_t) 16 << 20)
+#define STORE_WEIGHT_MAX    (STORE_RESERVE_BYTES / 2)   /* of one transaction */
+#define STORE_STRIPES       64
+#define STAGING_NAME_SIZE   48          /* of "INO.GENERATION" */
+#define OBJECT_NAME_SIZE    32          /* of "ab/ID" */
+
+struct inode;
+struct opened_object;
+struct sealed_result;
+struct seal_queue;
+struct object_table;
+struct loaded_model;
+
+/* A content with the number of its flush: a later one is never replaced by an earlier. */
+struct draft {
+        struct meta_content content;
+        int64_t             ctime;
+        uint64_t            sequence;
+};
+
+/* What a regular file needs while it is open, flushed but not stored, or being sealed. */
+struct content {
+        pthread_mutex_t  sealing;
+        pthread_rwlock_t bytes;
+
+        /* All below: stripe of the inode. */
+        unsigned users;                 /* freed with the last */
+        unsigned handles;               /* open files */
+        unsigned writers;               /* of them, those that may write */
+        int      fd;                    /* staging file of row.content; -1: not open */
+        uint64_t version;               /* grows with every change of the bytes */
+        uint64_t settled;               /* bytes that may not be overwritten in place */
+        struct draft        flushed;
+        struct draft        stored;
+        uint64_t *generations;          /* staging files that exist */
+        unsigned  ngenerations;
+        struct opened_object *object;   /* of row.content.object while handles > 0; or NULL */
+        struct sealed_result *parked;   /* waits for the last close; or NULL */
+        struct progress      *encoding; /* of the sealing under way: cancelled by a write */
+
+        /* store.drafts */
+        bool          is_listed;
+        bool          is_ordered;       /* a name depends on it: see store_draft_order() */
+        struct inode *next_draft;
+};
+
+/* A name under which an inode was found; store.table. */
+struct dentry {
+        struct dentry *next_in_bucket;
+        struct dentry *next_of_inode;
+        uint64_t       parent;
+        struct inode  *inode;
+        char           name[];
+};
+
+struct inode {
+        struct inode  *next;            /* in its bucket; store.table */
+        uint64_t       lookups;         /* of the kernel; store.table */
+        uint32_t       holds;           /* of threads and lists; store.table */
+        struct dentry *names;           /* store.table */
+        struct meta_inode row;          /* stripe; row.ino is constant */
+        struct content   *content;      /* stripe; NULL: stored == flushed == row.content */
+        bool             changed;       /* sealed since it was last open; stripe */
+};
+
+struct inode_table {
+        struct inode  **bucket;
+        size_t          nbuckets;       /* a power of two */
+        size_t          count;
+        struct dentry **name_bucket;    /* nbuckets as well */
+        size_t          names;
+};
+
+struct store {
+        char                *path;
+        struct store_options options;
+        int                  root_fd, staging_fd, objects_fd, lock_fd, reserve_fd;
+
+        pthread_mutex_t commit;
+        pthread_mutex_t catalogue;
+        struct meta    *meta;           /* catalogue */
+        uint64_t        change;         /* catalogue: grows with every change */
+        uint64_t        committed;      /* catalogue: the change that is durable */
+        uint64_t        next_object;    /* catalogue: the least number for a new object */
+        bool            has_trash;      /* catalogue: rows of trash wait for the commit */
+        bool            reserve_is_given; /* commit: the reserve was returned to the disk */
+
+        pthread_mutex_t drafts;
+        struct inode   *first_draft, *last_draft;
+        size_t          ordered_drafts; /* those of the list that are */
+
+        pthread_mutex_t    table_lock;
+        struct inode_table table;
+
+        pthread_mutex_t stripe[STORE_STRIPES];
+
+        _Atomic uint64_t next_generation;
+        _Atomic int64_t  space_checked;         /* milliseconds of the clock; 0: never */
+        atomic_bool      space_is_low;
+
+        pthread_t       committer;
+        bool            has_committer;
+        pthread_mutex_t wake_lock;      /* a leaf */
+        pthread_cond_t  wake;           /* the committer: stop, or too much to commit */
+        bool            stop;           /* wake_lock */
+        pthread_cond_t  closed;         /* wake_lock: a file lost its last handle */
+
+        struct cache        *cache;     /* decoded chunks */
+        struct object_table *objects;   /* opened objects */
+        pthread_mutex_t      models_lock;
+        struct loaded_model *models;    /* models_lock; never shortened before the end */
+        struct seal_queue   *queue;     /* and its workers */
+};
+
+struct store_file {
+        struct store *store;
+        struct inode *inode;            /* held */
+        int           flags;            /* as open(2) */
+        bool          changed;          /* store_file_changed() */
+};
+
+/* ---- store_commit.c ----------------------------------------------------- */
+
+/* How much an operation needs: changes that free space must work on a full disk. */
+enum space_need { SPACE_NONE, SPACE_SOME };
+
+/* Takes the catalogue mutex and makes the changes until change_end() one whole.
+ * Without CAEFS_OK nothing is locked. */
+enum caefs_err change_begin(struct store *s, enum space_need need);
+/* Keeps or undoes them, by ERR, which is returned, and gives the mutex back. */
+enum caefs_err change_end(struct store *s, enum caefs_err err);
+/* The same with the mutex held before and after. */
+enum caefs_err change_begin_locked(struct store *s);
+enum caefs_err change_end_locked(struct store *s, enum caefs_err err);
+
+/* Makes every change so far durable.  With DRAFTS the flushed contents of all files
+ * too; else only of those on which names depend. */
+enum caefs_err commit_changes(struct store *s, bool drafts);
+/* The catalogue alone, and only when its transaction has grown large; commit and
+ * catalogue held. */
+enum caefs_err commit_if_heavy(struct store *s);
+
+enum caefs_err committer_start(struct store *s);
+void           committer_stop(struct store *s);
+
+/* Removes files that committed trash rows speak of. */
+enum caefs_err trash_empty(struct store *s);
+
+bool store_space_is_low(struct store *s);
+
+/* ---- store_draft.c ------------------------------------------------------ */
+
+/* row.content becomes flushed, and is listed for the next commit. */
+void draft_flush(struct store *s, struct inode *inode);
+/* From now on no commit may leave INODE's flushed content behind: a name was moved on
+ * its account.  Catalogue held. */
+void draft_order(struct store *s, struct inode *inode);
+/* Makes the flushed bytes of one file durable and writes its row. */
+enum caefs_err draft_store(struct store *s, struct inode *inode);
+/* The same for all of the list; commit held. */
+enum caefs_err draft_store_all(struct store *s);
+/* The same for those on which names depend; commit and catalogue held. */
+enum caefs_err draft_store_ordered(struct store *s);
+/* Writes DRAFT as the row and trashes what it replaces; within a change. */
+enum caefs_err draft_write_row(struct store *s, struct inode *inode,
+                               const struct draft *draft);
+/* The row of an object and the file behind it; within a change. */
+enum caefs_err object_discard(struct store *s, uint64_t id);
+
+/* ---- store_inode.c ------------------------------------------------------ */
+
+enum caefs_err inode_table_init(struct inode_table *t);
+void           inode_table_free(struct inode_table *t);
+
+/* The inode, read from the catalogue if need be, with one hold.  The _locked form has
+ * the catalogue mutex. */
+enum caefs_err inode_hold(struct store *s, uint64_t ino, struct inode **out);
+enum caefs_err inode_hold_locked(struct store *s, uint64_t ino, struct inode **out);
+/* Only if it is in memory; else NULL. */
+struct inode  *inode_hold_present(struct store *s, uint64_t ino);
+void           inode_hold_again(struct store *s, struct inode *inode);
+/* NULL: nothing.  The catalogue mutex must not be held. */
+void           inode_release(struct store *s, struct inode *inode);
+/* The row of an unlinked inode goes, and what it refers to becomes trash.  Nothing held. */
+enum caefs_err inode_purge(struct store *s, const struct meta_inode *row);
+/* One hold becomes a lookup of the kernel's. */
+void           inode_hold_to_lookup(struct store *s, struct inode *inode);
+
+/* A copy of the row as it is now. */
+struct meta_inode inode_row(struct store *s, struct inode *inode);
+pthread_mutex_t  *stripe_of(struct store *s, const struct inode *inode);
+void              inode_stat(struct store *s, struct inode *inode, struct stat *st);
+void              stat_of_row(struct store *s, const struct meta_inode *row, struct stat *st);
+
+/* Which attributes of an inode become those of a row. */
+enum {
+        ROW_MODE = 1, ROW_OWNER = 2, ROW_NLINK = 4, ROW_ATIME = 8, ROW_MTIME = 16, ROW_CTIME = 32,
+};
+struct inode_update {
+        struct inode     *inode;
+        struct meta_inode row;
+        unsigned          which;
+};
+/* Writes them to the catalogue and, if that went well, to memory; no inode twice.
+ * Within a change and as its last step: memory is not undone. */
+enum caefs_err inodes_write(struct store *s, const struct inode_update *updates, size_t count);
+
+/* Cached names.  dentry_find() gives the inode with one hold, or NULL. */
+struct inode *dentry_find(struct store *s, uint64_t parent, const char *name);
+void          dentry_add(struct store *s, uint64_t parent, const char *name,
+                         struct inode *inode);
+void          dentry_remove(struct store *s, uint64_t parent, const char *name);
+
+int64_t now_ns(void);
+
+/* ---- store_name.c ------------------------------------------------------- */
+
+/* Makes an inode of ROW's type, mode and device under NAME; one hold on it. */
+enum caefs_err name_make(struct store *s, const struct store_caller *c, store_inode directory,
+                         const char *name, struct meta_inode *row, const char *target,
+                         struct inode **out);
+
+/* ---- store_staging.c ---------------------------------------------------- */
+
+/* The content of a regular file, made if it was not there, with one user more. */
+enum caefs_err content_get(struct store *s, struct inode *inode, struct content **out);
+void           content_put(struct store *s, struct inode *inode);
+
+/* At the end of a store, when one thread is left: encodings that wait for a close, or
+ * else all contents that a failed commit has left behind. */
+void contents_abandon(struct store *s, bool only_parked);
+
+void staging_name(uint64_t ino, uint64_t generation, char name[STAGING_NAME_SIZE]);
+/* False when NAME is no staging file's. */
+bool staging_name_parse(const char *name, uint64_t *ino, uint64_t *generation);
+
+/* A descriptor of the current staging file, which stays the content's. */
+enum caefs_err staging_open(struct store *s, struct inode *inode, int *fd);
+
+/* Makes the bytes from OFFSET on writable in place, in a staging file that has the
+ * first KEEP bytes of the file (UINT64_MAX: all); content.bytes held for writing. */
+enum caefs_err staging_prepare(struct store *s, struct inode *inode, uint64_t offset,
+                               uint64_t keep);
+
+/* The file has SIZE bytes now at least, or, with EXACT, exactly; and new times. */
+void content_touch(struct store *s, struct inode *inode, uint64_t size, bool exact);
+
+/* After a writer: when it was the last, what it wrote is settled, flushed, and will be
+ * sealed. */
+void content_settle(struct store *s, struct inode *inode);
+
+/* Truncates or extends; content.bytes not held. */
+enum caefs_err content_resize(struct store *s, struct inode *inode, uint64_t size);
+
+/* Bytes of a regular file as they are now; content.bytes held. */
+enum caefs_err content_read(struct store *s, struct inode *inode, void *buffer, size_t n,
+                            uint64_t offset);
+
+/* ---- store_object.c ----------------------------------------------------- */
+
+enum caefs_err object_table_make(struct store *s);
+void           object_table_free(struct store *s);
+/* Opened, with one reference. */
+enum caefs_err object_acquire(struct store *s, uint64_t id, struct opened_object **out);
+void           object_release(struct store *s, struct opened_object *o);
+const struct object *object_of(const struct opened_object *o);
+/* The bytes of a sealed file through the cache of chunks. */
+enum caefs_err object_read_cached(struct store *s, struct opened_object *o, void *buffer,
+                                  size_t n, uint64_t offset);
+void object_name(uint64_t id, char name[OBJECT_NAME_SIZE]);
+
+/* ---- store_model.c ------------------------------------------------------ */
+
+void models_free(struct store *s);
+
+/* ---- store_property.c --------------------------------------------------- */
+
+/* The property seal. */
+struct seal_policy {
+        bool   is_manual;
+        double idle;            /* seconds without a write */
+};
+bool seal_policy_parse(const char *value, struct seal_policy *policy);
+
+/* The value that holds for INO; catalogue held. */
+enum caefs_err property_resolve_locked(struct store *s, uint64_t ino, const char *name,
+                                       struct store_property *out);
+/* The properties of INO as what object_encode() takes; NAME, of STORE_NAME_MAX + 1
+ * bytes, becomes the file's.  Catalogue not held. */
+enum caefs_err property_options(struct store *s, uint64_t ino, struct object_options *out,
+                                char *name);
+
+/* ---- store_seal.c, store_queue.c ---------------------------------------- */
+
+enum seal_outcome {
+        SEAL_DONE,              /* sealed, or there is nothing to seal */
+        SEAL_OPEN,              /* somebody has it open */
+        SEAL_CHANGED,           /* it was written meanwhile */
+        SEAL_FAILED,            /* it cannot be: the catalogue says why */
+};
+
+/* Encodes INO and swaps, now, in this thread.  PROGRESS may be NULL. */
+enum seal_outcome seal_inode(struct store *s, struct inode *inode, struct progress *progress);
+/* Throws away an encoding that waits for the last close. */
+void seal_drop_parked(struct store *s, struct inode *inode);
+
+/* Begins to seal what is closed, and what an earlier run left staged. */
+enum caefs_err queue_start(struct store *s);
+/* Stops the workers; encodings under way are given up, their files stay staged. */
+void           queue_stop(struct store *s);
+/* INO was closed: it is looked at in DELAY seconds.  Nothing happens without a queue. */
+void           queue_add(struct store *s, uint64_t ino, double delay);
+
+/* ---- store_sync.c ------------------------------------------------------- */
+
+/* A file lost its last handle: whoever waits for that looks again. */
+void sync_note_closed(struct store *s);
+
+/* ---- store_open.c ------------------------------------------------------- */
+
+/* Temporary names in staging/ begin with this. */
+#define TEMPORARY_PREFIX "new."
+
+#endif

@@ -1,0 +1,404 @@
+/* fs/store_object.c - opened objects, and reading through the cache of chunks.
+ *
+ * An object that was opened stays so for a while after its last reader: a dataset of
+ * small files is read by opening each of them again and again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/arena.h"
+#include "fs/store_internal.h"
+
+#define BUCKETS  512
+#define IDLE_MAX 256            /* opened objects that nobody uses */
+#define ARENAS   64             /* kept for the next reader */
+
+struct opened_object {
+        struct opened_object *next;             /* in its bucket */
+        struct opened_object *older, *newer;    /* in the list of idle ones */
+        uint64_t              id;
+        unsigned              users;
+        int                   fd;               /* -1: the bytes are in DATA */
+        struct bytes          data;
+        struct object        *object;
+};
+
+/* lock: all of it. */
+struct object_table {
+        pthread_mutex_t       lock;
+        struct opened_object *bucket[BUCKETS];
+        struct opened_object *newest, *oldest;  /* idle */
+        unsigned              idle;
+        struct arena          arena[ARENAS];
+        unsigned              narenas;
+};
+
+void
+object_name(uint64_t id, char name[OBJECT_NAME_SIZE])
+{
+        snprintf(name, OBJECT_NAME_SIZE, "%02x/%" PRIu64, (unsigned) (id & 0xff), id);
+}
+
+enum caefs_err
+object_table_make(struct store *s)
+{
+        s->objects = calloc(1, sizeof *s->objects);
+        if (s->objects == NULL)
+                return CAEFS_ERR_NOMEM;
+        pthread_mutex_init(&s->objects->lock, NULL);
+        return CAEFS_OK;
+}
+
+static void
+opened_free(struct opened_object *o)
+{
+        if (o == NULL)
+                return;
+        object_close(o->object);
+        if (o->fd >= 0)
+                io->close(o->fd);
+        bytes_free(&o->data);
+        free(o);
+}
+
+void
+object_table_free(struct store *s)
+{
+        struct object_table *t = s->objects;
+
+        if (t == NULL)
+                return;
+        for (size_t i = 0; i < BUCKETS; i++)
+                while (t->bucket[i] != NULL) {
+                        struct opened_object *o = t->bucket[i];
+                        t->bucket[i] = o->next;
+                        opened_free(o);
+                }
+        while (t->narenas > 0)
+                arena_free(&t->arena[--t->narenas]);
+        pthread_mutex_destroy(&t->lock);
+        free(t);
+}
+
+/* ---- opening ------------------------------------------------------------ */
+
+static enum caefs_err
+read_file(void *context, void *buffer, size_t n, uint64_t offset)
+{
+        const struct opened_object *o = context;
+
+        if (io_read_all(o->fd, buffer, n, offset) < 0)
+                return caefs_fail_errno("object %" PRIu64, o->id);
+        return CAEFS_OK;
+}
+
+static enum caefs_err
+read_data(void *context, void *buffer, size_t n, uint64_t offset)
+{
+        const struct opened_object *o = context;
+
+        if (offset > o->data.size || n > o->data.size - offset)
+                return caefs_fail(CAEFS_ERR_CORRUPT, "object %" PRIu64 " ends early", o->id);
+        memcpy(buffer, o->data.data + offset, n);
+        return CAEFS_OK;
+}
+
+static const struct model *
+find_model(void *context, uint64_t hash)
+{
+        const struct model *model;
+
+        return store_model_find(context, hash, &model) == CAEFS_OK ? model : NULL;
+}
+
+/* Finds the bytes of the object: a file's descriptor, or the catalogue's. */
+static enum caefs_err
+find_bytes(struct store *s, struct opened_object *o)
+{
+        struct meta_object row;
+        char               name[OBJECT_NAME_SIZE];
+        struct stat        st;
+
+        pthread_mutex_lock(&s->catalogue);
+        enum caefs_err err = meta_object_read(s->meta, o->id, &row);
+        if (err == CAEFS_OK && row.is_inline)
+                err = meta_object_data(s->meta, o->id, &o->data);
+        pthread_mutex_unlock(&s->catalogue);
+        if (err == CAEFS_ERR_NO_ENTRY)
+                err = caefs_fail(CAEFS_ERR_CORRUPT, "object %" PRIu64 " is not in the "
+                                 "catalogue", o->id);
+        if (err != CAEFS_OK || row.is_inline)
+                return err;
+        object_name(o->id, name);
+        o->fd = io->open(s->objects_fd, name, O_RDONLY, 0);
+        if (o->fd < 0 || fstat(o->fd, &st) < 0) {
+                err = caefs_fail_errno("%s/objects/%s", s->path, name);
+                return err == CAEFS_ERR_NO_ENTRY ? CAEFS_ERR_CORRUPT : err;
+        }
+        if ((uint64_t) st.st_size != row.stored_bytes)
+                return caefs_fail(CAEFS_ERR_CORRUPT, "%s/objects/%s: %" PRIu64
+                                  " bytes, should be %" PRIu64, s->path, name,
+                                  (uint64_t) st.st_size, row.stored_bytes);
+        o->data.size = (size_t) row.stored_bytes;
+        return CAEFS_OK;
+}
+
+static enum caefs_err
+open_object(struct store *s, uint64_t id, struct opened_object **out)
+{
+        struct opened_object *o = calloc(1, sizeof *o);
+
+        *out = NULL;
+        if (o == NULL)
+                return CAEFS_ERR_NOMEM;
+        o->id = id;
+        o->users = 1;
+        o->fd = -1;
+        enum caefs_err err = find_bytes(s, o);
+        if (err == CAEFS_OK) {
+                struct byte_source  source = {
+                        .read = o->fd >= 0 ? read_file : read_data,
+                        .context = o,
+                        .size = o->data.size,
+                };
+                struct model_finder finder = { .find = find_model, .context = s };
+                err = object_open(&source, &finder, &o->object);
+        }
+        if (err != CAEFS_OK) {
+                opened_free(o);
+                return err;
+        }
+        *out = o;
+        return CAEFS_OK;
+}
+
+/* ---- the table ---------------------------------------------------------- */
+
+static struct opened_object **
+bucket_of(struct object_table *t, uint64_t id)
+{
+        return &t->bucket[id % BUCKETS];
+}
+
+static void
+idle_remove(struct object_table *t, struct opened_object *o)
+{
+        *(o->newer == NULL ? &t->newest : &o->newer->older) = o->older;
+        *(o->older == NULL ? &t->oldest : &o->older->newer) = o->newer;
+        o->newer = o->older = NULL;
+        t->idle--;
+}
+
+static void
+idle_add(struct object_table *t, struct opened_object *o)
+{
+        o->older = t->newest;
+        *(t->newest == NULL ? &t->oldest : &t->newest->newer) = o;
+        t->newest = o;
+        t->idle++;
+}
+
+/* The opened object with one user more, or NULL; lock held. */
+static struct opened_object *
+use_present(struct object_table *t, uint64_t id)
+{
+        struct opened_object *o = *bucket_of(t, id);
+
+        while (o != NULL && o->id != id)
+                o = o->next;
+        if (o != NULL && o->users++ == 0)
+                idle_remove(t, o);
+        return o;
+}
+
+enum caefs_err
+object_acquire(struct store *s, uint64_t id, struct opened_object **out)
+{
+        struct object_table  *t = s->objects;
+        struct opened_object *mine;
+
+        pthread_mutex_lock(&t->lock);
+        *out = use_present(t, id);
+        pthread_mutex_unlock(&t->lock);
+        if (*out != NULL)
+                return CAEFS_OK;
+        enum caefs_err err = open_object(s, id, &mine);
+        if (err != CAEFS_OK)
+                return err;
+        pthread_mutex_lock(&t->lock);
+        *out = use_present(t, id);      /* another thread was faster? */
+        if (*out == NULL) {
+                struct opened_object **bucket = bucket_of(t, id);
+                mine->next = *bucket;
+                *bucket = mine;
+                *out = mine;
+                mine = NULL;
+        }
+        pthread_mutex_unlock(&t->lock);
+        opened_free(mine);
+        return CAEFS_OK;
+}
+
+void
+object_release(struct store *s, struct opened_object *o)
+{
+        struct object_table  *t = s->objects;
+        struct opened_object *unused = NULL;
+
+        pthread_mutex_lock(&t->lock);
+        if (--o->users == 0) {
+                idle_add(t, o);
+                if (t->idle > IDLE_MAX) {
+                        unused = t->oldest;
+                        idle_remove(t, unused);
+                        struct opened_object **at = bucket_of(t, unused->id);
+                        while (*at != unused)
+                                at = &(*at)->next;
+                        *at = unused->next;
+                }
+        }
+        pthread_mutex_unlock(&t->lock);
+        opened_free(unused);
+}
+
+const struct object *
+object_of(const struct opened_object *o)
+{
+        return o->object;
+}
+
+/* ---- reading ------------------------------------------------------------ */
+
+static struct arena
+take_arena(struct object_table *t)
+{
+        struct arena arena = { 0 };
+
+        pthread_mutex_lock(&t->lock);
+        if (t->narenas > 0)
+                arena = t->arena[--t->narenas];
+        pthread_mutex_unlock(&t->lock);
+        return arena;
+}
+
+static void
+give_arena(struct object_table *t, struct arena *arena)
+{
+        bool kept = false;
+
+        pthread_mutex_lock(&t->lock);
+        kept = t->narenas < ARENAS;
+        if (kept)
+                t->arena[t->narenas++] = *arena;
+        pthread_mutex_unlock(&t->lock);
+        if (!kept)
+                arena_free(arena);
+}
+
+/* What a chunk is decoded from. */
+struct decoding {
+        struct store         *store;
+        struct opened_object *opened;
+        size_t                index;
+};
+
+static enum caefs_err
+decode_chunk(void *context, void *buffer)
+{
+        const struct decoding *d = context;
+        struct object_table   *t = d->store->objects;
+        struct arena           arena = take_arena(t);
+        struct arena_mark      mark = arena_mark(&arena);
+        enum caefs_err err = object_read_chunk(d->opened->object, d->index, &arena, buffer);
+
+        arena_release(&arena, mark);
+        give_arena(t, &arena);
+        return err;
+}
+
+/* The part of [offset, offset + n) that lies in one chunk; *USED bytes of it. */
+static enum caefs_err
+read_from_chunk(struct store *s, struct opened_object *o, char *buffer, size_t n,
+                uint64_t offset, size_t *used)
+{
+        struct decoding     d = { .store = s, .opened = o };
+        struct chunk_extent e;
+        struct cache_entry *entry;
+
+        d.index = object_chunk_at(o->object, offset);
+        enum caefs_err err = object_chunk(o->object, d.index, &e);
+        if (err == CAEFS_OK)
+                err = cache_pin(s->cache, o->id, d.index, (size_t) e.length, decode_chunk, &d,
+                                &entry);
+        if (err != CAEFS_OK)
+                return err;
+        size_t skip = (size_t) (offset - e.offset);
+        *used = e.length - skip < n ? (size_t) e.length - skip : n;
+        memcpy(buffer, (const char *) cache_data(entry) + skip, *used);
+        cache_unpin(s->cache, entry);
+        return CAEFS_OK;
+}
+
+enum caefs_err
+object_read_cached(struct store *s, struct opened_object *o, void *buffer, size_t n,
+                   uint64_t offset)
+{
+        uint64_t       size = object_info(o->object)->logical_bytes;
+        enum caefs_err err = CAEFS_OK;
+        char          *at = buffer;
+
+        if (offset > size || n > size - offset)
+                return caefs_fail(CAEFS_ERR_CORRUPT, "object %" PRIu64 " serves only %" PRIu64
+                                  " bytes", o->id, size);
+        while (err == CAEFS_OK && n > 0) {
+                size_t used = 0;
+                err = read_from_chunk(s, o, at, n, offset, &used);
+                at += used;
+                offset += used;
+                n -= used;
+        }
+        return err;
+}
+
+/* ---- for explain -------------------------------------------------------- */
+
+enum caefs_err
+store_object_get(struct store *s, store_inode ino, const struct object **out)
+{
+        struct inode         *inode;
+        struct opened_object *o;
+        enum caefs_err        err = inode_hold(s, ino, &inode);
+
+        *out = NULL;
+        if (err != CAEFS_OK)
+                return err;
+        struct meta_content now = inode_row(s, inode).content;
+        inode_release(s, inode);
+        if (now.state != META_SEALED)
+                return CAEFS_ERR_NO_ENTRY;
+        err = object_acquire(s, now.object, &o);
+        if (err == CAEFS_OK)
+                *out = o->object;
+        return err;
+}
+
+void
+store_object_release(struct store *s, const struct object *object)
+{
+        struct object_table  *t = s->objects;
+        struct opened_object *o = NULL;
+
+        if (object == NULL)
+                return;
+        pthread_mutex_lock(&t->lock);
+        for (size_t i = 0; i < BUCKETS && o == NULL; i++)
+                for (o = t->bucket[i]; o != NULL && o->object != object;)
+                        o = o->next;
+        pthread_mutex_unlock(&t->lock);
+        object_release(s, o);
+}

@@ -1,0 +1,570 @@
+/* fs/store_seal.c - from a staging file to an object.
+ *
+ * The encoding runs without locks that readers need.  Its result takes the place of
+ * the staging file in one step, and only while nobody has the file open and nobody
+ * has written to it since: an open file never changes under its reader.  When somebody
+ * has it open by then, the result waits ("parked") for the last close.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs/store_internal.h"
+
+/* Files from this size on are encoded by several threads. */
+#define PARALLEL_FROM ((uint64_t) 32 << 20)
+
+/* An encoding that is not yet the file's content. */
+struct sealed_result {
+        uint64_t           version;     /* of the content it was made from */
+        struct meta_object object;      /* no id yet */
+        struct bytes       data;        /* while it is small */
+        int                fd;          /* a temporary file in staging/; -1: none */
+        char               name[STAGING_NAME_SIZE];
+};
+
+static void
+result_free(struct store *s, struct sealed_result *r)
+{
+        if (r == NULL)
+                return;
+        if (r->fd >= 0)
+                io->close(r->fd);
+        if (r->name[0] != '\0')
+                io->unlink(s->staging_fd, r->name);
+        bytes_free(&r->data);
+        free(r);
+}
+
+/* ---- encoding ----------------------------------------------------------- */
+
+struct writer {
+        struct store         *store;
+        struct sealed_result *result;
+        uint64_t              size;
+};
+
+/* What was gathered in memory goes to a file. */
+static enum caefs_err
+spill(struct writer *w)
+{
+        struct sealed_result *r = w->result;
+        uint64_t number = atomic_fetch_add(&w->store->next_generation, 1);
+
+        snprintf(r->name, sizeof r->name, TEMPORARY_PREFIX "%" PRIu64, number);
+        r->fd = io->open(w->store->staging_fd, r->name, O_RDWR | O_CREAT | O_EXCL, 0600);
+        if (r->fd < 0 || io_write_all(r->fd, r->data.data, r->data.size, 0) < 0)
+                return caefs_fail_errno("%s/staging/%s", w->store->path, r->name);
+        bytes_free(&r->data);
+        return CAEFS_OK;
+}
+
+static enum caefs_err
+write_result(void *context, const void *data, size_t n)
+{
+        struct writer        *w = context;
+        struct sealed_result *r = w->result;
+        enum caefs_err        err = CAEFS_OK;
+
+        if (r->fd < 0 && w->size + n > STORE_INLINE_MAX)
+                err = spill(w);
+        if (err != CAEFS_OK)
+                return err;
+        if (r->fd < 0) {
+                bytes_put(&r->data, data, n);
+                err = r->data.failed ? CAEFS_ERR_NOMEM : CAEFS_OK;
+        } else if (io_write_all(r->fd, data, n, w->size) < 0) {
+                err = caefs_fail_errno("%s/staging/%s", w->store->path, r->name);
+        }
+        w->size += n;
+        return err;
+}
+
+static enum caefs_err
+read_staging(void *context, void *buffer, size_t n, uint64_t offset)
+{
+        if (io_read_all(*(const int *) context, buffer, n, offset) < 0)
+                return caefs_fail_errno("a staging file");
+        return CAEFS_OK;
+}
+
+/* Progress of one file, passed on to that of the whole job. */
+struct forwarding {
+        struct progress  own;
+        struct progress *outer;
+        uint64_t         told;
+};
+
+static void
+forward(struct progress *p)
+{
+        struct forwarding *f = p->context;
+        uint64_t           done = atomic_load(&p->done);
+
+        if (f->outer == NULL)
+                return;
+        if (progress_cancelled(f->outer))
+                atomic_store(&p->cancelled, true);
+        progress_add(f->outer, done - f->told);
+        f->told = done;
+}
+
+/* "lorenzo+cae": families by the bytes they take. */
+static void
+codec_summary(const struct object_report *r, char out[64])
+{
+        bool   used[FAMILY_LIMIT] = { false };
+        size_t at = 0;
+
+        out[0] = '\0';
+        for (;;) {
+                int largest = -1;
+                for (int f = 0; f < FAMILY_LIMIT; f++)
+                        if (!used[f] && r->family_bytes[f] > 0 &&
+                            (largest < 0 || r->family_bytes[f] > r->family_bytes[largest]))
+                                largest = f;
+                if (largest < 0 || at >= 63)
+                        return;
+                const struct family_methods *m = family_by_number((unsigned) largest);
+                at += (size_t) snprintf(out + at, 64 - at, "%s%s", at > 0 ? "+" : "",
+                                        m != NULL ? m->name : "bytes");
+                used[largest] = true;
+        }
+}
+
+static void
+describe(const struct object_options *o, const struct object_report *r,
+         struct meta_object *out)
+{
+        out->logical_bytes = r->logical_bytes;
+        out->stored_bytes = r->stored_bytes;
+        bound_format(&o->bound, out->bound);
+        codec_summary(r, out->codec);
+        out->worst = r->worst;
+        out->worst_over_bound = r->worst_over_bound;
+        out->lossy_values = r->lossy_values;
+        out->model = r->model_hash;
+        snprintf(out->fallback, sizeof out->fallback, "%s",
+                 r->fallback != NULL ? r->fallback : "");
+}
+
+/* The object that the file rewrites.  Without it nobody knows any more which values
+ * changed, so everything is kept as it is. */
+static struct opened_object *
+acquire_previous(struct store *s, uint64_t id, struct object_options *o)
+{
+        struct opened_object *previous = NULL;
+
+        if (id == 0)
+                return NULL;
+        if (object_acquire(s, id, &previous) == CAEFS_OK)
+                o->previous = object_of(previous);
+        else
+                o->bound = (struct bound) { .mode = BOUND_LOSSLESS };
+        return previous;
+}
+
+static enum caefs_err
+encode(struct store *s, const struct meta_inode *row, struct object_options *o,
+       struct sealed_result *r)
+{
+        char name[STAGING_NAME_SIZE];
+
+        staging_name(row->ino, row->content.generation, name);
+        int fd = io->open(s->staging_fd, name, O_RDONLY, 0);
+        if (fd < 0)
+                return caefs_fail_errno("%s/staging/%s", s->path, name);
+        struct writer        w = { .store = s, .result = r };
+        struct byte_source   source = { read_staging, &fd, row->content.size };
+        struct byte_sink     sink = { write_result, &w };
+        struct object_report report = { 0 };
+        struct opened_object *previous = acquire_previous(s, row->content.object, o);
+
+        enum caefs_err err = object_encode(&source, o, &sink, &report);
+        if (err == CAEFS_OK)
+                describe(o, &report, &r->object);
+        if (err == CAEFS_OK && r->fd >= 0 && io->sync(r->fd, false) < 0)
+                err = caefs_fail_errno("%s/staging/%s", s->path, r->name);
+        if (previous != NULL)
+                object_release(s, previous);
+        io->close(fd);
+        return err;
+}
+
+/* Encodes ROW's content; a write to it cancels PROGRESS. */
+static enum caefs_err
+make_result(struct store *s, const struct meta_inode *row, uint64_t version,
+            struct forwarding *f, struct sealed_result **out)
+{
+        struct object_options o;
+        char                  name[STORE_NAME_MAX + 1];
+        struct sealed_result *r = calloc(1, sizeof *r);
+
+        *out = NULL;
+        if (r == NULL)
+                return CAEFS_ERR_NOMEM;
+        r->fd = -1;
+        r->version = version;
+        enum caefs_err err = property_options(s, row->ino, &o, name);
+        if (err == CAEFS_OK) {
+                o.progress = &f->own;
+                o.threads = row->content.size >= PARALLEL_FROM ? s->options.seal_threads : 1;
+                err = encode(s, row, &o, r);
+        }
+        if (err != CAEFS_OK) {
+                result_free(s, r);
+                return err;
+        }
+        *out = r;
+        return CAEFS_OK;
+}
+
+/* ---- the swap ----------------------------------------------------------- */
+
+/* A number that no object has or had. */
+static enum caefs_err
+new_object_id(struct store *s, uint64_t *id)
+{
+        enum caefs_err err = meta_object_next(s->meta, id);
+
+        if (*id < s->next_object)
+                *id = s->next_object;
+        s->next_object = *id + 1;
+        return err;
+}
+
+/* Gives the temporary file its place in objects/, durably. */
+static enum caefs_err
+place_file(struct store *s, struct sealed_result *r)
+{
+        char name[OBJECT_NAME_SIZE];
+
+        pthread_mutex_lock(&s->catalogue);
+        enum caefs_err err = new_object_id(s, &r->object.id);
+        pthread_mutex_unlock(&s->catalogue);
+        if (err != CAEFS_OK)
+                return err;
+        object_name(r->object.id, name);
+        if (io->rename(s->staging_fd, r->name, s->objects_fd, name) < 0)
+                return caefs_fail_errno("%s/objects/%s", s->path, name);
+        r->name[0] = '\0';
+        *strchr(name, '/') = '\0';
+        int directory = io->open(s->objects_fd, name, O_RDONLY | O_DIRECTORY, 0);
+        if (directory < 0 || io->sync(directory, false) < 0)
+                err = caefs_fail_errno("%s/objects/%s", s->path, name);
+        if (directory >= 0)
+                io->close(directory);
+        return err;
+}
+
+static void
+remove_placed(struct store *s, const struct sealed_result *r)
+{
+        char name[OBJECT_NAME_SIZE];
+
+        object_name(r->object.id, name);
+        io->unlink(s->objects_fd, name);
+}
+
+/* What a swap replaced in memory, to be put back if the catalogue refuses. */
+struct replaced {
+        struct meta_content content;
+        struct draft        flushed;
+        uint64_t            stored_bytes;
+};
+
+/* Memory first: from here on readers see the object.  Not done when somebody has the
+ * file open or wrote to it. */
+static enum seal_outcome
+swap_memory(struct store *s, struct inode *inode, const struct sealed_result *r,
+            struct draft *draft, struct replaced *old)
+{
+        enum seal_outcome outcome = SEAL_DONE;
+
+        pthread_mutex_lock(stripe_of(s, inode));
+        struct content *c = inode->content;
+        if (c->version != r->version || inode->row.nlink == 0)
+                outcome = SEAL_CHANGED;
+        else if (c->handles > 0)
+                outcome = SEAL_OPEN;
+        if (outcome == SEAL_DONE) {
+                *old = (struct replaced) { inode->row.content, c->flushed,
+                                           inode->row.stored_bytes };
+                inode->row.content.state = META_SEALED;
+                inode->row.content.generation = 0;
+                inode->row.content.object = r->object.id;
+                inode->row.stored_bytes = r->object.stored_bytes;
+                c->flushed.content = inode->row.content;
+                c->flushed.ctime = inode->row.ctime;
+                c->flushed.sequence++;
+                *draft = c->flushed;
+        }
+        pthread_mutex_unlock(stripe_of(s, inode));
+        return outcome;
+}
+
+static void
+swap_back(struct store *s, struct inode *inode, const struct draft *draft,
+          const struct replaced *old)
+{
+        pthread_mutex_lock(stripe_of(s, inode));
+        struct content *c = inode->content;
+        if (inode->row.content.object == draft->content.object &&
+            inode->row.content.state == META_SEALED) {
+                inode->row.content = old->content;
+                inode->row.stored_bytes = old->stored_bytes;
+        }
+        if (c->flushed.sequence == draft->sequence) {
+                uint64_t sequence = c->flushed.sequence + 1;
+                c->flushed = old->flushed;
+                c->flushed.sequence = sequence;
+        }
+        pthread_mutex_unlock(stripe_of(s, inode));
+}
+
+/* Within a change. */
+static enum caefs_err
+write_rows(struct store *s, struct inode *inode, const struct sealed_result *r,
+           const struct draft *draft)
+{
+        enum caefs_err err = meta_object_insert(s->meta, &r->object,
+                                                r->fd < 0 ? r->data.data : NULL);
+
+        if (err == CAEFS_OK)
+                err = draft_write_row(s, inode, draft);
+        if (err == CAEFS_OK)
+                err = meta_trouble_write(s->meta, inode->row.ino, NULL);
+        return err;
+}
+
+/* What caches above hold of the file is not what it serves from now on. */
+static void
+note_change(struct store *s, struct inode *inode)
+{
+        pthread_mutex_lock(stripe_of(s, inode));
+        inode->changed = true;
+        pthread_mutex_unlock(stripe_of(s, inode));
+}
+
+/* The descriptor of the staging file that the object replaced. */
+static void
+close_staging(struct store *s, struct inode *inode)
+{
+        int fd = -1;
+
+        pthread_mutex_lock(stripe_of(s, inode));
+        if (inode->row.content.state == META_SEALED) {
+                fd = inode->content->fd;
+                inode->content->fd = -1;
+        }
+        pthread_mutex_unlock(stripe_of(s, inode));
+        if (fd >= 0)
+                io->close(fd);
+}
+
+static enum caefs_err
+swap(struct store *s, struct inode *inode, struct sealed_result *r,
+     enum seal_outcome *outcome)
+{
+        struct draft    draft;
+        struct replaced old;
+        /* The object is on the disk already, and the staging file will go. */
+        enum caefs_err  err = change_begin(s, SPACE_NONE);
+
+        if (err != CAEFS_OK)
+                return err;
+        if (r->fd < 0)
+                err = new_object_id(s, &r->object.id);
+        *outcome = err == CAEFS_OK ? swap_memory(s, inode, r, &draft, &old) : SEAL_FAILED;
+        if (*outcome != SEAL_DONE)
+                return change_end(s, err);
+        err = write_rows(s, inode, r, &draft);
+        if (err != CAEFS_OK)
+                swap_back(s, inode, &draft, &old);
+        else if (r->object.lossy_values > 0)
+                note_change(s, inode);
+        err = change_end(s, err);
+        if (err == CAEFS_OK)
+                close_staging(s, inode);
+        return err;
+}
+
+/* ---- one file ----------------------------------------------------------- */
+
+/* Takes a parked result that still fits, or drops it.  The caller uses the content, so
+ * the reference that parking took is not the last. */
+static struct sealed_result *
+take_parked(struct store *s, struct inode *inode)
+{
+        pthread_mutex_lock(stripe_of(s, inode));
+        struct content       *c = inode->content;
+        struct sealed_result *r = c->parked;
+        bool                  fits = r != NULL && r->version == c->version;
+        c->parked = NULL;
+        pthread_mutex_unlock(stripe_of(s, inode));
+        if (r == NULL)
+                return NULL;
+        content_put(s, inode);
+        inode_release(s, inode);
+        if (fits)
+                return r;
+        result_free(s, r);
+        return NULL;
+}
+
+/* Keeps R for the last close, and the inode in memory for it. */
+static void
+park(struct store *s, struct inode *inode, struct sealed_result *r)
+{
+        inode_hold_again(s, inode);
+        pthread_mutex_lock(stripe_of(s, inode));
+        inode->content->users++;
+        inode->content->parked = r;
+        pthread_mutex_unlock(stripe_of(s, inode));
+}
+
+static bool
+is_in_use(struct store *s, struct inode *inode)
+{
+        pthread_mutex_lock(stripe_of(s, inode));
+        bool used = inode->content->handles > 0;
+        pthread_mutex_unlock(stripe_of(s, inode));
+        return used;
+}
+
+void
+seal_drop_parked(struct store *s, struct inode *inode)
+{
+        struct content *c;
+
+        if (content_get(s, inode, &c) != CAEFS_OK)
+                return;
+        pthread_mutex_lock(&c->sealing);
+        struct sealed_result *r = take_parked(s, inode);
+        pthread_mutex_unlock(&c->sealing);
+        content_put(s, inode);
+        result_free(s, r);
+}
+
+/* Can it be encoded now?  Notes the encoding, so that a writer cancels it. */
+static enum seal_outcome
+start_encoding(struct store *s, struct inode *inode, struct progress *encoding,
+               struct meta_inode *row, uint64_t *version)
+{
+        enum seal_outcome outcome = SEAL_DONE;
+
+        pthread_mutex_lock(stripe_of(s, inode));
+        struct content *c = inode->content;
+        *row = inode->row;
+        *version = c->version;
+        if (c->writers > 0)
+                outcome = SEAL_OPEN;
+        else
+                c->encoding = encoding;
+        pthread_mutex_unlock(stripe_of(s, inode));
+        return outcome;
+}
+
+static void
+end_encoding(struct store *s, struct inode *inode)
+{
+        pthread_mutex_lock(stripe_of(s, inode));
+        inode->content->encoding = NULL;
+        pthread_mutex_unlock(stripe_of(s, inode));
+}
+
+static enum seal_outcome
+encode_now(struct store *s, struct inode *inode, struct progress *outer,
+           struct sealed_result **out)
+{
+        struct forwarding f = { .own = { .report = forward }, .outer = outer };
+        struct meta_inode row;
+        uint64_t          version;
+
+        f.own.context = &f;
+        enum seal_outcome outcome = start_encoding(s, inode, &f.own, &row, &version);
+        if (outcome != SEAL_DONE)
+                return outcome;
+        enum caefs_err err = make_result(s, &row, version, &f, out);
+        end_encoding(s, inode);
+        if (err == CAEFS_OK)
+                return SEAL_DONE;
+        return err == CAEFS_ERR_INTERRUPTED ? SEAL_CHANGED : SEAL_FAILED;
+}
+
+static bool
+is_sealable(struct store *s, struct inode *inode)
+{
+        struct meta_inode row = inode_row(s, inode);
+
+        return S_ISREG(row.mode) && row.nlink > 0 && row.content.state == META_STAGED &&
+               row.content.size > 0;
+}
+
+/* content.sealing held. */
+static enum seal_outcome
+seal_content(struct store *s, struct inode *inode, struct progress *progress)
+{
+        struct sealed_result *r = take_parked(s, inode);
+        enum seal_outcome     outcome = SEAL_DONE;
+
+        if (!is_sealable(s, inode)) {
+                result_free(s, r);
+                return SEAL_DONE;
+        }
+        if (r == NULL)
+                outcome = encode_now(s, inode, progress, &r);
+        if (outcome != SEAL_DONE)
+                return outcome;
+        if (is_in_use(s, inode)) {
+                park(s, inode, r);
+                return SEAL_OPEN;
+        }
+        enum caefs_err err = r->fd >= 0 ? place_file(s, r) : CAEFS_OK;
+        if (err == CAEFS_OK)
+                err = swap(s, inode, r, &outcome);
+        if (r->fd >= 0 && r->object.id != 0 && (err != CAEFS_OK || outcome != SEAL_DONE))
+                remove_placed(s, r);
+        result_free(s, r);
+        return err == CAEFS_OK ? outcome : SEAL_FAILED;
+}
+
+/* Why it stays staged: for stat and explain.  If even that cannot be written, nothing
+ * is lost. */
+static void
+note_trouble(struct store *s, struct inode *inode)
+{
+        char sentence[256];
+
+        snprintf(sentence, sizeof sentence, "%s", caefs_detail());
+        enum caefs_err err = change_begin(s, SPACE_NONE);
+        if (err == CAEFS_OK)
+                change_end(s, meta_trouble_write(s->meta, inode->row.ino, sentence));
+        caefs_fail(CAEFS_ERR_IO, "%s", sentence);
+}
+
+enum seal_outcome
+seal_inode(struct store *s, struct inode *inode, struct progress *progress)
+{
+        struct content *c;
+
+        if (!is_sealable(s, inode))
+                return SEAL_DONE;
+        caefs_detail_clear();
+        if (content_get(s, inode, &c) != CAEFS_OK)
+                return SEAL_FAILED;
+        pthread_mutex_lock(&c->sealing);
+        enum seal_outcome outcome = seal_content(s, inode, progress);
+        pthread_mutex_unlock(&c->sealing);
+        content_put(s, inode);
+        if (outcome == SEAL_FAILED)
+                note_trouble(s, inode);
+        if (outcome == SEAL_DONE && s->options.sealed != NULL)
+                s->options.sealed(s->options.sealed_context, inode->row.ino);
+        return outcome;
+}
