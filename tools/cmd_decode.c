@@ -253,7 +253,7 @@ int cmd_decode(int argc, char **argv)
                                 NULL)) != -1)
                 if (!codec_option(&o, c) && !tool_common_option(c)) {
                         codec_options_free(&o);
-                        return TOOL_USAGE;
+                        return o.refused;
                 }
         if (argc - optind != 2) {
                 codec_options_free(&o);

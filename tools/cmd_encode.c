@@ -225,7 +225,7 @@ int cmd_encode(int argc, char **argv)
                                 NULL)) != -1)
                 if (!codec_option(&o, c) && !tool_common_option(c)) {
                         codec_options_free(&o);
-                        return TOOL_USAGE;
+                        return o.refused;
                 }
         if (argc - optind != 2) {
                 codec_options_free(&o);

@@ -153,7 +153,7 @@ static bool set_model(struct codec_options *o)
         caefs_detail_clear();
         err = codec_load_model(optarg, &o->model);
         if (err != CAEFS_OK)
-                tool_fail(err, optarg, "--model takes a file made by caefs train");
+                o->refused = tool_fail(err, optarg, "give a file made by caefs train");
         return err == CAEFS_OK;
 }
 

@@ -13,7 +13,7 @@
  *
  *     default:
  *             if (!codec_option(&codec, c) && !tool_common_option(c))
- *                     return TOOL_USAGE;
+ *                     return codec.refused;
  */
 
 #ifndef CAEFS_CODEC_OPTIONS_H
@@ -21,6 +21,7 @@
 
 #include "codec/model.h"
 #include "codec/object.h"
+#include "tools/tool.h"
 
 /* Starts as CODEC_OPTIONS_DEFAULT; ends with codec_options_free(). */
 struct codec_options {
@@ -35,9 +36,15 @@ struct codec_options {
         struct layout_hint hint; /* its name is the caller's to set */
         struct model *model;  /* owned; or NULL */
         bool json;
+        int refused;          /* the exit status when an option was not taken */
 };
 
-#define CODEC_OPTIONS_DEFAULT { .effort = EFFORT_BALANCED, .threads = codec_default_threads() }
+#define CODEC_OPTIONS_DEFAULT               \
+        {                                   \
+                .effort = EFFORT_BALANCED,  \
+                .threads = codec_default_threads(), \
+                .refused = TOOL_USAGE,      \
+        }
 
 /* Above the options of a command and of tool.h. */
 enum {
