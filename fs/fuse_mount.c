@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/sysmacros.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -184,18 +184,20 @@ make_session(struct session *s)
 }
 
 /* The kernel reads ahead 128 KiB unless told; a decoded chunk is larger. Not being
- * permitted costs some speed and nothing else. */
+ * permitted costs some speed and nothing else.  Nobody serves requests yet, so the
+ * device is asked for without one. */
 static void
 raise_read_ahead(const struct fuse_mount_options *o)
 {
         char path[64];
-        struct stat st;
+        struct statx st;
         int fd;
 
-        if (o->read_ahead_kib == 0 || stat(o->mountpoint, &st) != 0)
+        if (o->read_ahead_kib == 0 ||
+            statx(AT_FDCWD, o->mountpoint, AT_STATX_DONT_SYNC, 0, &st) != 0)
                 return;
-        snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev),
-                 minor(st.st_dev));
+        snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", st.stx_dev_major,
+                 st.stx_dev_minor);
         fd = open(path, O_WRONLY | O_CLOEXEC);
         if (fd < 0)
                 return;
