@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "codec/pack.h"
-#include "codec/patch.h"
 #include "codec/value.h"
 
 #define COLUMNS_LIMIT 65536

@@ -7,183 +7,13 @@
  * next one, the next one is proved, and so on.  Exact storage is always among
  * them, so the search ends.
  */
-#include <math.h>
 #include <string.h>
 
-#include "codec/chunk_plane.h"
-#include "codec/grid_fit.h"
+#include "codec/chunk_search.h"
 #include "codec/pack.h"
 #include "codec/patch.h"
 #include "codec/symbols.h"
 #include "codec/value.h"
-
-#define MAX_LATTICES   8
-#define MAX_CANDIDATES 24
-
-/* The plane's values on one grid, or on one grid for each column. */
-struct lattice {
-        struct grid *grid;
-        size_t       ngrids;
-        void        *integers;
-        uint8_t     *hole;              /* (count) */
-        bool         holes;             /* any */
-        uint8_t     *sign;              /* (count), or NULL: no sign is set */
-};
-
-struct candidate {
-        unsigned              head;     /* without HEAD_PATCH */
-        const struct lattice *lattice;  /* NULL: stored without prediction */
-        struct prediction     prediction;
-        double                bits;     /* estimate */
-        struct bytes          body;     /* all that follows the patch, when coded */
-        struct bytes          patch;
-        uint8_t              *where;    /* (count): what the patch holds; NULL: nothing */
-        size_t                patched;
-        bool                  coded;
-        bool                  proved;
-};
-
-/* What the functions here share. */
-struct search {
-        const struct plane         *plane;
-        const struct plane_bound   *bound;
-        const struct chunk_options *options;
-        const void                 *values;
-        struct arena               *arena;
-        struct value_statistics    *statistics; /* (columns) */
-        struct lattice              lattice[MAX_LATTICES];
-        size_t                      nlattices;
-        struct candidate            candidate[MAX_CANDIDATES];
-        size_t                      ncandidates;
-        const struct candidate     *decoded;    /* whose values were decoded last */
-};
-
-/* ---- lattices ---- */
-
-static double
-amount_of(const struct search *s, size_t column)
-{
-        return s->bound->amount[s->bound->namounts > 1 ? column : 0];
-}
-
-static uint8_t *
-signs_of(const struct search *s)
-{
-        const struct plane *p = s->plane;
-        unsigned            top = 8 * dtype_size(p->dtype) - 1;
-        uint8_t            *sign = arena_alloc(s->arena, p->count);
-
-        for (size_t i = 0; sign != NULL && i < p->count; i++)
-                sign[i] = (uint8_t) (value_bits(p->dtype, s->values, i) >> top);
-        return sign;
-}
-
-/* Under an exact grid what does not come back bit for bit is a hole. */
-static enum caefs_err
-exact_holes(const struct search *s, const struct grid *g, size_t column, size_t ngrids,
-            const void *integers, uint8_t *hole)
-{
-        const struct plane *p = s->plane;
-        size_t              n = p->count / ngrids, width = dtype_size(p->dtype);
-        struct arena_mark   mark = arena_mark(s->arena);
-        uint8_t            *back = arena_array(s->arena, p->count, width);
-
-        if (back == NULL)
-                return CAEFS_ERR_NOMEM;
-        grid_inverse(g, integers, n, ngrids, back);
-        for (size_t i = 0; i < n; i++)
-                if (value_bits(p->dtype, back, i * ngrids)
-                    != value_bits(p->dtype, s->values, column + i * ngrids))
-                        hole[i * ngrids] = 1;
-        arena_release(s->arena, mark);
-        return CAEFS_OK;
-}
-
-/* Lays GRID, (ngrids), over the plane and adds it to the search. */
-static enum caefs_err
-lattice_add(struct search *s, struct grid *grid, size_t ngrids)
-{
-        const struct plane *p = s->plane;
-        struct lattice      l = { .grid = grid, .ngrids = ngrids };
-        size_t              width = grid->wide ? 8 : 4;
-
-        if (s->nlattices == MAX_LATTICES)
-                return CAEFS_OK;
-        l.integers = arena_array(s->arena, p->count, width);
-        l.hole = arena_alloc(s->arena, p->count);
-        if (l.integers == NULL || l.hole == NULL)
-                return CAEFS_ERR_NOMEM;
-        memset(l.hole, 0, p->count);
-        for (size_t c = 0; c < ngrids; c++) {
-                void *integers = (char *) l.integers + c * width;
-                grid_forward(&grid[c], (const char *) s->values + c * dtype_size(p->dtype),
-                             p->count / ngrids, ngrids, integers, l.hole + c);
-                if (grid->step == 1 && grid->kind != GRID_LINEAR && grid->kind != GRID_LOG) {
-                        enum caefs_err err = exact_holes(s, &grid[c], c, ngrids, integers,
-                                                         l.hole + c);
-                        if (err != CAEFS_OK)
-                                return err;
-                }
-        }
-        l.holes = memchr(l.hole, 1, p->count) != NULL;
-        for (size_t c = 0; c < p->columns && grid->kind == GRID_LOG; c++)
-                if (l.sign == NULL && s->statistics[c].negatives > 0)
-                        l.sign = signs_of(s);
-        s->lattice[s->nlattices++] = l;
-        return CAEFS_OK;
-}
-
-/* The grid of one column for the lossy bound; columns in which every value may
- * stand for every other, or none is finite, take any. */
-static bool
-fit_bound(const struct search *s, size_t column, struct grid *g)
-{
-        double amount = amount_of(s, column);
-
-        if (!(amount > 0))
-                return false;
-        return s->bound->mode == BOUND_ABS
-                ? grid_fit_linear(s->plane->dtype, &s->statistics[column], amount, g)
-                : grid_fit_log(s->plane->dtype, &s->statistics[column], amount, g);
-}
-
-static enum caefs_err
-lattice_add_bound(struct search *s)
-{
-        size_t       n = s->plane->columns;
-        struct grid *grid = arena_array(s->arena, n, sizeof *grid);
-
-        if (grid == NULL)
-                return CAEFS_ERR_NOMEM;
-        for (size_t c = 0; c < n; c++)
-                if (!fit_bound(s, c, &grid[c]) || grid[c].step != grid[0].step)
-                        return CAEFS_OK;
-        return lattice_add(s, grid, n);
-}
-
-static enum caefs_err
-lattice_add_bits(struct search *s)
-{
-        const struct plane *p = s->plane;
-        struct grid        *grid = arena_array(s->arena, 1, sizeof *grid);
-
-        if (grid == NULL)
-                return CAEFS_ERR_NOMEM;
-        grid_fit_bits(p->dtype, s->values, p->count, 1, grid);
-        return lattice_add(s, grid, 1);
-}
-
-static enum caefs_err
-lattices_find(struct search *s)
-{
-        enum caefs_err err = CAEFS_OK;
-
-        if (s->bound->mode != BOUND_LOSSLESS)
-                err = lattice_add_bound(s);
-        if (err == CAEFS_OK && (s->bound->mode == BOUND_LOSSLESS || s->nlattices == 0))
-                err = lattice_add_bits(s);
-        return err;
-}
 
 /* ---- candidates ---- */
 
@@ -281,24 +111,18 @@ little_endian_values(const struct search *s)
 #endif
 }
 
+/* The bytes themselves, where that takes less than LIMIT; else C stays uncoded. */
 static enum caefs_err
-storage_code(const struct search *s, struct candidate *c)
+storage_code(const struct search *s, struct candidate *c, size_t limit)
 {
         const struct plane *p = s->plane;
-        size_t              size = p->count * dtype_size(p->dtype);
         const uint8_t      *raw = little_endian_values(s);
-        uint8_t            *planes = NULL;
 
-        if ((c->head & HEAD_STORAGE) == STORAGE_PLANES) {
-                planes = arena_alloc(s->arena, size);
-                if (planes != NULL && raw != NULL)
-                        bytes_to_planes(raw, p->count, dtype_size(p->dtype), planes);
-                raw = planes;
-        }
         if (raw == NULL)
                 return CAEFS_ERR_NOMEM;
-        c->proved = false;
-        return pack_encode(raw, size, s->options->effort, &c->body);
+        bytes_clear(&c->body);
+        return pack_encode_below(raw, p->count * dtype_size(p->dtype), s->options->effort,
+                                 limit, &c->body, &c->coded);
 }
 
 static enum caefs_err
@@ -325,7 +149,7 @@ candidate_code(const struct search *s, struct candidate *c)
         }
         mark = arena_mark(s->arena);
         c->coded = true;
-        enum caefs_err err = c->lattice != NULL ? predicted_code(s, c) : storage_code(s, c);
+        enum caefs_err err = predicted_code(s, c);
         if (err == CAEFS_OK && c->where != NULL)
                 err = candidate_patch(s, c);
         arena_release(s->arena, mark);
@@ -384,18 +208,11 @@ smallest(struct search *s)
         return best;
 }
 
-/* Exact storage, where it may win or nothing else is left. */
+/* Exact storage, where it takes less than LIMIT bytes. */
 static enum caefs_err
-add_storage(struct search *s)
+add_storage(struct search *s, size_t limit)
 {
-        static const unsigned kinds[] = { STORAGE_PLANES, STORAGE_PLAIN };
-
-        for (size_t i = 0; i < 2; i++) {
-                enum caefs_err err = candidate_code(s, candidate_new(s, kinds[i], NULL));
-                if (err != CAEFS_OK)
-                        return err;
-        }
-        return CAEFS_OK;
+        return storage_code(s, candidate_new(s, STORAGE_BYTES, NULL), limit);
 }
 
 /* Decodes C; what does not hold goes into its patch.  C is proved when nothing
@@ -430,17 +247,26 @@ candidate_prove(struct search *s, struct candidate *c, void *decoded)
 }
 
 /* Proves the smallest candidate until the smallest is a proved one, and leaves
- * its values in DECODED. */
+ * its values in DECODED.  Exact storage comes in when all that was to be patched
+ * has made the others larger than the values are. */
 static enum caefs_err
 prove_smallest(struct search *s, void *decoded, struct candidate **winner)
 {
+        size_t raw = s->plane->count * dtype_size(s->plane->dtype);
+        bool   stored = false;
+
         for (;;) {
                 struct candidate *c = smallest(s);
-                if (c->proved && s->decoded == c) {
+                enum caefs_err    err;
+                if (!stored && (c == NULL || candidate_size(c) > raw)) {
+                        stored = true;
+                        err = add_storage(s, SIZE_MAX);
+                } else if (c->proved && s->decoded == c) {
                         *winner = c;
                         return CAEFS_OK;
+                } else {
+                        err = candidate_prove(s, c, decoded);
                 }
-                enum caefs_err err = candidate_prove(s, c, decoded);
                 if (err != CAEFS_OK)
                         return err;
         }
@@ -455,23 +281,16 @@ finalists(enum effort effort)
 static enum caefs_err
 search_run(struct search *s, void *decoded, struct candidate **winner)
 {
-        const struct plane *p = s->plane;
-        enum caefs_err      err;
+        enum caefs_err err = search_lattices(s);
 
-        s->statistics = arena_array(s->arena, p->columns, sizeof *s->statistics);
-        if (s->statistics == NULL)
-                return CAEFS_ERR_NOMEM;
-        for (size_t c = 0; c < p->columns; c++)
-                value_statistics_of(p->dtype, (const char *) s->values + c * dtype_size(p->dtype),
-                                    p->count / p->columns, p->columns, &s->statistics[c]);
-        err = lattices_find(s);
         for (size_t i = 0; i < s->nlattices && err == CAEFS_OK; i++)
                 for (unsigned f = 1; f < FAMILY_LIMIT && err == CAEFS_OK; f++)
                         err = lattice_try_family(s, &s->lattice[i], (enum family) f);
         if (err == CAEFS_OK)
                 err = code_best(s, finalists(s->options->effort));
+        const struct candidate *best = smallest(s);
         if (err == CAEFS_OK)
-                err = add_storage(s);
+                err = add_storage(s, best == NULL ? SIZE_MAX : candidate_size(best));
         return err == CAEFS_OK ? prove_smallest(s, decoded, winner) : err;
 }
 

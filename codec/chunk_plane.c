@@ -58,20 +58,15 @@ from_little_endian(const struct plane *p, void *values)
 }
 
 static enum caefs_err
-storage_decode(const struct plane *p, unsigned head, struct cursor *in, struct arena *arena,
-               void *values)
+storage_decode(const struct plane *p, unsigned head, struct cursor *in, void *values)
 {
-        unsigned width = dtype_size(p->dtype);
-        size_t   size = p->count * width;
+        size_t size = p->count * dtype_size(p->dtype);
 
         if ((head & HEAD_STORAGE) == STORAGE_CONSTANT)
                 return constant_decode(p, in, values);
-        uint8_t *raw = (head & HEAD_STORAGE) == STORAGE_PLAIN ? values : arena_alloc(arena, size);
-        if (raw == NULL)
-                return CAEFS_ERR_NOMEM;
-        enum caefs_err err = pack_decode(in->at, cursor_left(in), raw, size);
-        if (err == CAEFS_OK && raw != values)
-                bytes_from_planes(raw, p->count, width, values);
+        if ((head & HEAD_STORAGE) != STORAGE_BYTES)
+                return caefs_fail(CAEFS_ERR_CORRUPT, "chunk: no known way of storage");
+        enum caefs_err err = pack_decode(in->at, cursor_left(in), values, size);
         if (err == CAEFS_OK)
                 from_little_endian(p, values);
         return err;
@@ -209,7 +204,7 @@ plane_decode(const struct plane *p, const uint8_t *coded, size_t size, struct ar
         }
         struct arena_mark mark = arena_mark(arena);
         enum caefs_err    err = (head & HEAD_FAMILY) == 0
-                ? storage_decode(p, head, &in, arena, values)
+                ? storage_decode(p, head, &in, values)
                 : predicted_decode(p, head, &in, arena, values);
         if (err == CAEFS_OK && head & HEAD_PATCH)
                 err = patch_apply(&patch, p->dtype, p->count, plane_row(p), arena, values);

@@ -31,9 +31,8 @@ struct plane {
 /* without one: how the values are kept */
 #define HEAD_STORAGE  0xc0
 #define STORAGE_CONSTANT 0x00           /* the same bits everywhere */
-#define STORAGE_PLANES   0x40           /* planes of bytes through a general coder */
-#define STORAGE_PLAIN    0x80           /* the bytes through a general coder */
-#define STORAGE_COLUMNS  0xc0           /* groups of columns, each a plane; not in a plane */
+#define STORAGE_BYTES    0x40           /* the bytes through a general coder */
+#define STORAGE_COLUMNS  0x80           /* groups of columns, each a plane; not in a plane */
 
 /* What is wanted of a plane's values. */
 struct plane_bound {

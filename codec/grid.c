@@ -239,8 +239,8 @@ digits_of(const struct grid *g, double x, bool *held)
         double  a = fabs(x);
         int64_t first = smallest_mantissa(g);
 
-        *held = true;
-        if (a == 0)
+        *held = a < INFINITY;
+        if (a == 0 || !*held)
                 return 0;
         int decade = (int) floor(log10(a)) - (int) g->digits + 1;
         double m = rint(scale_decimal(a, -decade));
@@ -248,7 +248,7 @@ digits_of(const struct grid *g, double x, bool *held)
                 m = rint(m / 10);
                 decade++;
         }
-        *held = isfinite(a) && m >= (double) first && decade >= g->exponent
+        *held = m >= (double) first && decade >= g->exponent
                 && decade < g->exponent + 800;
         if (!*held)
                 return 0;

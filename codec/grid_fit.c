@@ -13,7 +13,7 @@
 
 void
 value_statistics_of(enum dtype t, const void *values, size_t n, size_t stride,
-                    struct value_statistics *s)
+                    const uint64_t *without, struct value_statistics *s)
 {
         double low = INFINITY, high = -INFINITY, smallest = INFINITY;
 
@@ -27,7 +27,8 @@ value_statistics_of(enum dtype t, const void *values, size_t n, size_t stride,
                         double a = fabs(x[i]);
                         s->negatives += signbit(x[i]) != 0;
                         s->zeros += a == 0;
-                        if (!(a < INFINITY))
+                        if (!(a < INFINITY) || (without != NULL && *without
+                                                == value_bits(t, values, (at + i) * stride)))
                                 continue;
                         s->finite++;
                         low = x[i] < low ? x[i] : low;
@@ -144,12 +145,20 @@ grid_fit_bits(enum dtype t, const void *values, size_t n, size_t stride, struct 
         if (dtype_size(t) <= 4)
                 return;
         g->shift = used == 0 ? 0 : (unsigned) __builtin_ctzll(used);
-        low >>= g->shift;
-        high >>= g->shift;
+        grid_fit_width(g, low >> g->shift, high >> g->shift);
+}
+
+void
+grid_fit_width(struct grid *g, int64_t low, int64_t high)
+{
+        uint64_t span = (uint64_t) high - (uint64_t) low;
+
+        g->offset = 0;
+        g->wide = false;
         if (low == (int32_t) low && high == (int32_t) high)
                 return;
-        if ((uint64_t) high - (uint64_t) low < UINT32_MAX)
-                g->offset = low + (int64_t) (((uint64_t) high - (uint64_t) low + 1) / 2);
+        if (span < UINT32_MAX)
+                g->offset = (int64_t) ((uint64_t) low + (span + 1) / 2);
         else
                 g->wide = true;
 }

@@ -21,8 +21,9 @@ struct value_statistics {
         double largest;         /* magnitude */
 };
 
+/* Values whose bits are *WITHOUT, when not NULL, are left out. */
 void value_statistics_of(enum dtype t, const void *values, size_t n, size_t stride,
-                         struct value_statistics *s);
+                         const uint64_t *without, struct value_statistics *s);
 
 /* |x' - x| <= AMOUNT. */
 bool grid_fit_linear(enum dtype t, const struct value_statistics *s, double amount,
@@ -34,5 +35,26 @@ bool grid_fit_log(enum dtype t, const struct value_statistics *s, double relativ
 
 /* Exact, always; 32 bits wide where that holds all values. */
 void grid_fit_bits(enum dtype t, const void *values, size_t n, size_t stride, struct grid *g);
+
+/* Exact for nearly all values, as a sample of them says. */
+bool grid_fit_single(enum dtype t, const void *values, size_t n, size_t stride, struct grid *g);
+bool grid_fit_decimal(enum dtype t, const void *values, size_t n, size_t stride,
+                      const struct value_statistics *s, struct grid *g);
+bool grid_fit_binary(enum dtype t, const void *values, size_t n, size_t stride,
+                     const struct value_statistics *s, struct grid *g);
+bool grid_fit_digits(enum dtype t, const void *values, size_t n, size_t stride,
+                     const struct value_statistics *s, struct grid *g);
+
+/* Exact: all values, where there are at most LIMIT.  The table is the arena's. */
+enum caefs_err grid_fit_table(enum dtype t, const void *values, size_t n, size_t stride,
+                              size_t limit, struct arena *arena, struct grid *g, bool *fits);
+
+/* Values that were once integers with a scale and an offset, found in the table of
+ * the distinct ones: x = origin + g * unit. */
+enum caefs_err grid_fit_packed(const struct grid *table, struct arena *arena, struct grid *g,
+                               bool *fits);
+
+/* Grid integers from LOW to HIGH: wide, or narrow with the offset they need. */
+void grid_fit_width(struct grid *g, int64_t low, int64_t high);
 
 #endif

@@ -27,33 +27,31 @@ usual_step(enum grid_kind kind)
         return is_scaled(kind) ? GRID_STEP : 1;
 }
 
-/* Lowest byte of every difference, then the next of every one, and so on: the
- * higher planes are mostly constant. */
+/* Differences of the keys, in as many bytes as the largest needs, packed. */
 static enum caefs_err
 table_write(const struct grid *g, struct bytes *out)
 {
         size_t       n = g->ntable - 1;
         uint64_t     largest = 0;
-        unsigned     width = 0;
-        struct bytes planes = { 0 }, packed = { 0 };
+        unsigned     width = 1;
+        struct bytes raw = { 0 }, packed = { 0 };
 
         for (size_t i = 0; i < n; i++)
                 largest |= (uint64_t) g->table[i + 1] - (uint64_t) g->table[i];
         while (width < 8 && largest >> (8 * width) != 0)
-                width++;
-        for (unsigned b = 0; b < width; b++)
-                for (size_t i = 0; i < n; i++)
-                        bytes_put_u8(&planes, (uint8_t) (((uint64_t) g->table[i + 1]
+                width *= 2;
+        for (size_t i = 0; i < n; i++)
+                for (unsigned b = 0; b < width; b++)
+                        bytes_put_u8(&raw, (uint8_t) (((uint64_t) g->table[i + 1]
                                                 - (uint64_t) g->table[i]) >> (8 * b)));
-        enum caefs_err err = planes.failed ? CAEFS_ERR_NOMEM : CAEFS_OK;
-        if (err == CAEFS_OK)
-                err = pack_encode(planes.data, planes.size, EFFORT_BALANCED, &packed);
+        enum caefs_err err = raw.failed ? CAEFS_ERR_NOMEM
+                : pack_encode(raw.data, raw.size, EFFORT_BALANCED, &packed);
         bytes_put_varint(out, n);
         bytes_put_signed(out, g->table[0]);
         bytes_put_u8(out, (uint8_t) width);
         bytes_put_varint(out, packed.size);
         bytes_put(out, packed.data, packed.size);
-        bytes_free(&planes);
+        bytes_free(&raw);
         bytes_free(&packed);
         return err;
 }
@@ -95,18 +93,18 @@ table_parse(struct cursor *in, struct arena *arena, struct grid *g)
         size_t         size = cursor_varint_max(in, cursor_left(in));
         const uint8_t *packed = cursor_take(in, size);
 
-        if (in->failed)
+        if (in->failed || width == 0)
                 return caefs_fail(CAEFS_ERR_CORRUPT, "chunk: table of values is cut short");
         int64_t *table = arena_array(arena, n + 1, sizeof *table);
-        uint8_t *planes = arena_array(arena, n + 1, width + 1);
-        if (table == NULL || planes == NULL)
+        uint8_t *raw = arena_array(arena, n + 1, width);
+        if (table == NULL || raw == NULL)
                 return CAEFS_ERR_NOMEM;
-        enum caefs_err err = pack_decode(packed, size, planes, n * width);
+        enum caefs_err err = pack_decode(packed, size, raw, n * width);
         table[0] = first;
         for (size_t i = 0; i < n && err == CAEFS_OK; i++) {
                 uint64_t difference = 0;
                 for (unsigned b = 0; b < width; b++)
-                        difference |= (uint64_t) planes[b * n + i] << (8 * b);
+                        difference |= (uint64_t) raw[i * width + b] << (8 * b);
                 table[i + 1] = (int64_t) ((uint64_t) table[i] + difference);
         }
         g->table = table;

@@ -17,26 +17,6 @@ struct fills {
         unsigned n;
 };
 
-void
-bytes_to_planes(const void *values, size_t n, unsigned width, uint8_t *planes)
-{
-        const uint8_t *v = values;
-
-        for (unsigned b = 0; b < width; b++)
-                for (size_t i = 0; i < n; i++)
-                        planes[b * n + i] = v[i * width + b];
-}
-
-void
-bytes_from_planes(const uint8_t *planes, size_t n, unsigned width, void *values)
-{
-        uint8_t *v = values;
-
-        for (unsigned b = 0; b < width; b++)
-                for (size_t i = 0; i < n; i++)
-                        v[i * width + b] = planes[b * n + i];
-}
-
 static int
 compare_bits(const void *a, const void *b)
 {
@@ -90,22 +70,20 @@ literals_write(const uint64_t *bits, size_t n, unsigned width, enum effort effor
                struct arena *arena, struct bytes *out)
 {
         uint8_t     *raw = arena_array(arena, n, width);
-        uint8_t     *planes = arena_array(arena, n, width);
         struct bytes packed = { 0 };
 
-        if (raw == NULL || planes == NULL)
+        if (raw == NULL)
                 return CAEFS_ERR_NOMEM;
         for (size_t i = 0; i < n; i++)
                 for (unsigned b = 0; b < width; b++)
                         raw[i * width + b] = (uint8_t) (bits[i] >> (8 * b));
-        bytes_to_planes(raw, n, width, planes);
-        enum caefs_err err = pack_encode(planes, n * width, effort, &packed);
+        enum caefs_err err = pack_encode(raw, n * width, effort, &packed);
         if (n > 1)
                 bytes_put_varint(out, packed.size < n * width ? packed.size : 0);
         if (n > 1 && packed.size < n * width)
                 bytes_put(out, packed.data, packed.size);
         else
-                bytes_put(out, planes, n * width);
+                bytes_put(out, raw, n * width);
         bytes_free(&packed);
         return err;
 }
@@ -159,21 +137,17 @@ patch_encode(enum dtype t, const void *values, const uint8_t *where, size_t coun
 
 /* N literals as (n * width) bytes in value order at RAW. */
 static enum caefs_err
-literals_read(struct cursor *in, size_t n, unsigned width, struct arena *arena, uint8_t *raw)
+literals_read(struct cursor *in, size_t n, unsigned width, uint8_t *raw)
 {
         size_t packed_size = n > 1 ? cursor_varint_max(in, cursor_left(in)) : 0;
         const uint8_t *coded = cursor_take(in, packed_size > 0 ? packed_size : n * width);
-        uint8_t       *planes = arena_array(arena, n, width);
 
         if (coded == NULL)
                 return caefs_fail(CAEFS_ERR_CORRUPT, "chunk: exact values are cut short");
-        if (planes == NULL)
-                return CAEFS_ERR_NOMEM;
-        enum caefs_err err = packed_size == 0 ? CAEFS_OK
-                                              : pack_decode(coded, packed_size, planes, n * width);
-        if (err == CAEFS_OK)
-                bytes_from_planes(packed_size == 0 ? coded : planes, n, width, raw);
-        return err;
+        if (packed_size > 0)
+                return pack_decode(coded, packed_size, raw, n * width);
+        memcpy(raw, coded, n * width);
+        return CAEFS_OK;
 }
 
 static uint64_t
@@ -211,7 +185,7 @@ patch_read(struct cursor *in, enum dtype t, size_t count, size_t row, struct are
         if (raw == NULL)
                 return CAEFS_ERR_NOMEM;
         if (head % 2 != 0)
-                err = literals_read(in, nliterals, width, arena, raw);
+                err = literals_read(in, nliterals, width, raw);
         for (size_t i = 0; i < count && err == CAEFS_OK; i++) {
                 if (symbol[i] == 0)
                         continue;

@@ -23,8 +23,4 @@ enum caefs_err patch_encode(enum dtype t, const void *values, const uint8_t *whe
 enum caefs_err patch_apply(struct cursor *in, enum dtype t, size_t count, size_t row,
                            struct arena *arena, void *values);
 
-/* (n) values of WIDTH bytes to WIDTH planes of (n) bytes, lowest first, and back. */
-void bytes_to_planes(const void *values, size_t n, unsigned width, uint8_t *planes);
-void bytes_from_planes(const uint8_t *planes, size_t n, unsigned width, void *values);
-
 #endif

@@ -128,11 +128,12 @@ dtype_is_unsigned(enum dtype t)
         return t >= DTYPE_U8 && t <= DTYPE_U64;
 }
 
-/* Its own inverse: negative floats have their magnitude bits turned over. */
+/* Its own inverse: negative floats have their magnitude bits turned over.
+ * MAGNITUDE has these bits set. */
 static int64_t
-fold(int64_t key)
+fold(int64_t key, int64_t magnitude)
 {
-        return key ^ (key >> 63 & INT64_MAX);
+        return key ^ (key >> 63 & magnitude);
 }
 
 int64_t
@@ -142,7 +143,7 @@ value_key(enum dtype t, uint64_t bits)
         uint64_t top = (uint64_t) 1 << (8 * width - 1);
 
         if (dtype_is_float(t))
-                return fold(sign_extend(bits, width));
+                return fold(sign_extend(bits, width), (int64_t) (top - 1));
         return sign_extend(dtype_is_unsigned(t) ? bits ^ top : bits, width);
 }
 
@@ -154,7 +155,7 @@ value_bits_of_key(enum dtype t, int64_t key)
         uint64_t mask = top | (top - 1);
 
         if (dtype_is_float(t))
-                return (uint64_t) fold(sign_extend((uint64_t) key, width)) & mask;
+                return (uint64_t) fold(sign_extend((uint64_t) key, width), (int64_t) (top - 1)) & mask;
         return (dtype_is_unsigned(t) ? (uint64_t) key ^ top : (uint64_t) key) & mask;
 }
 
@@ -287,11 +288,11 @@ values_to_keys(enum dtype t, const void *values, size_t n, size_t stride, int64_
         if (t == DTYPE_F64) {
                 const int64_t *v = values;
                 for (size_t i = 0; i < n; i++)
-                        out[i] = fold(v[i * stride]);
+                        out[i] = fold(v[i * stride], INT64_MAX);
         } else if (t == DTYPE_F32) {
                 const int32_t *v = values;
                 for (size_t i = 0; i < n; i++)
-                        out[i] = fold(v[i * stride]);
+                        out[i] = fold(v[i * stride], INT32_MAX);
         } else {
                 for (size_t i = 0; i < n; i++)
                         out[i] = value_key(t, value_bits(t, values, i * stride));
@@ -304,11 +305,11 @@ values_from_keys(enum dtype t, const int64_t *in, size_t n, size_t stride, void 
         if (t == DTYPE_F64) {
                 int64_t *v = values;
                 for (size_t i = 0; i < n; i++)
-                        v[i * stride] = fold(in[i]);
+                        v[i * stride] = fold(in[i], INT64_MAX);
         } else if (t == DTYPE_F32) {
                 int32_t *v = values;
                 for (size_t i = 0; i < n; i++)
-                        v[i * stride] = (int32_t) fold((int32_t) (uint32_t) (uint64_t) in[i]);
+                        v[i * stride] = (int32_t) fold((int32_t) (uint32_t) in[i], INT32_MAX);
         } else {
                 for (size_t i = 0; i < n; i++)
                         value_put_bits(t, values, i * stride, value_bits_of_key(t, in[i]));
