@@ -17,6 +17,8 @@ enum {
 
 static const struct residual_coder *const coders[CODER_LIMIT] = {
         [CODER_STATIC] = &residual_coder_static,
+        [CODER_MIXING] = &residual_coder_mixing,
+        [CODER_SPARSE] = &residual_coder_sparse,
         [CODER_GENERAL] = &residual_coder_general,
 };
 
@@ -29,41 +31,132 @@ is_empty(const struct residuals *r)
         return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
-/* Tries one coder; OUT keeps the smaller of what it has behind START and this. */
-static enum caefs_err
-try_coder(unsigned number, const struct residuals *r, enum effort effort, struct arena *arena,
-          size_t start, struct bytes *scratch, struct bytes *out)
-{
-        size_t limit = out->size > start ? out->size - start : SIZE_MAX / 8;
+/* Mixing decodes ten million residuals a second at best, so below EFFORT_MAX it is for
+ * what is short however it is counted: residuals, those not in zero blocks,
+ * or bytes that the static coder would take. */
+#define SHORT_COUNT  20480
+#define SHORT_ACTIVE 24576
+#define SHORT_BYTES  24576
+#define BLOCK        64
 
-        if (coders[number] == NULL || limit < 2)
+/* What the choice goes by. */
+struct survey {
+        size_t nonzero;
+        size_t active;          /* residuals in blocks of 64 that are not all zero */
+        bool   repeats;         /* sequences come again often enough for matches to pay */
+};
+
+/* A sequence of eight residuals, its low bytes, is sampled when its hash says so; so the
+ * same sequence is sampled wherever it is. */
+struct repeat_finder {
+        uint64_t window;
+        size_t   sampled, seen;
+        uint64_t table[4096];
+};
+
+static inline void
+repeat_finder_add(struct repeat_finder *f, uint8_t low)
+{
+        f->window = f->window << 8 | low;
+        uint64_t hash = f->window * UINT64_C(0x9E3779B97F4A7C15);
+        if (hash >> 60 != 0 || f->window == 0)
+                return;
+        uint64_t *slot = &f->table[hash >> 48 & 4095];
+        f->sampled++;
+        f->seen += *slot == f->window;
+        *slot = f->window;
+}
+
+/* A run of one residual is no repetition: the context coders have it for nothing. */
+static struct survey
+look_at(const struct residuals *r)
+{
+        struct survey s = { 0 };
+        struct repeat_finder finder = { 0 };
+
+        for (size_t block = 0; block < r->count; block += BLOCK) {
+                size_t end = block + BLOCK < r->count ? block + BLOCK : r->count, nonzero = 0;
+                for (size_t i = block; i < end; i++)
+                        nonzero += residual_get(r, i) != 0;
+                s.nonzero += nonzero;
+                if (nonzero == 0)
+                        continue;
+                s.active += end - block;
+                for (size_t i = block; i < end; i++)
+                        repeat_finder_add(&finder, (uint8_t) residual_get(r, i));
+        }
+        s.repeats = finder.seen * 8 > finder.sampled;
+        return s;
+}
+
+/* What encode() has so far. */
+struct trial {
+        const struct residuals *r;
+        enum effort             effort;
+        struct arena           *arena;
+        size_t                  start;          /* of the best coding in OUT */
+        struct bytes           *out;
+        struct bytes            scratch;
+};
+
+/* Tries one coder; OUT keeps it if it is smaller than what is there behind START by
+ * more than GAIN 64ths. */
+static enum caefs_err
+try_coder(struct trial *t, unsigned number, unsigned gain)
+{
+        size_t have = t->out->size - t->start;
+        size_t limit = have == 0 ? SIZE_MAX / 8 : have - have / 64 * gain;
+
+        if (limit < 2)
                 return CAEFS_OK;
-        bytes_clear(scratch);
-        bytes_put_u8(scratch, (uint8_t) number);
-        enum caefs_err err = coders[number]->encode(r, effort, limit - 1, arena, scratch);
-        if (err != CAEFS_OK || scratch->size < 2 || scratch->size >= limit)
+        bytes_clear(&t->scratch);
+        bytes_put_u8(&t->scratch, (uint8_t) number);
+        enum caefs_err err = coders[number]->encode(t->r, t->effort, limit - 1, t->arena,
+                                                    &t->scratch);
+        if (err != CAEFS_OK || t->scratch.size < 2 || t->scratch.size >= limit)
                 return err;
-        out->size = start;
-        bytes_put(out, scratch->data, scratch->size);
+        t->out->size = t->start;
+        bytes_put(t->out, t->scratch.data, t->scratch.size);
         return CAEFS_OK;
+}
+
+/* 6 % and more: where the static coder already is short enough. */
+#define WORTH_MIXING 4
+
+static enum caefs_err
+try_coders(struct trial *t)
+{
+        enum caefs_err err = try_coder(t, CODER_STATIC, 0);
+        if (err != CAEFS_OK || t->effort == EFFORT_FAST)
+                return err;
+
+        struct survey s = look_at(t->r);
+        bool max = t->effort == EFFORT_MAX;
+        bool brief = t->r->count <= SHORT_COUNT || s.active <= SHORT_ACTIVE;
+        if (max || s.repeats)
+                err = try_coder(t, CODER_GENERAL, 0);
+        if (err == CAEFS_OK && (max || s.nonzero < t->r->count / 16))
+                err = try_coder(t, CODER_SPARSE, 0);
+        if (err == CAEFS_OK && (max || brief || t->out->size - t->start <= SHORT_BYTES))
+                err = try_coder(t, CODER_MIXING, max || brief ? 0 : WORTH_MIXING);
+        return err;
 }
 
 static enum caefs_err
 encode(const struct residuals *r, enum effort effort, struct arena *arena, struct bytes *out)
 {
-        struct bytes scratch = { 0 };
-        size_t start = out->size;
+        struct trial t = {
+                .r = r, .effort = effort, .arena = arena, .start = out->size, .out = out
+        };
         enum caefs_err err = CAEFS_OK;
 
-        if (is_empty(r)) {
+        if (is_empty(r))
                 bytes_put_u8(out, CODER_EMPTY);
-        } else {
-                for (unsigned i = 0; i < CODER_LIMIT && err == CAEFS_OK; i++)
-                        err = try_coder(i, r, effort, arena, start, &scratch, out);
-        }
-        if (err == CAEFS_OK && (out->failed || scratch.failed))
+        else
+                err = try_coders(&t);
+        if (err == CAEFS_OK && (out->failed || t.scratch.failed))
                 err = caefs_fail(CAEFS_ERR_NOMEM, "no memory for residuals");
-        bytes_free(&scratch);
+        bytes_free(&t.scratch);
         return err;
 }
 
@@ -78,7 +171,7 @@ decode(struct cursor *in, const struct residuals *r, struct arena *arena)
                 memset(r->value, 0, r->count * (r->wide ? sizeof(int64_t) : sizeof(int32_t)));
                 return CAEFS_OK;
         }
-        if (r->count == 0 || coders[number] == NULL)
+        if (r->count == 0)
                 return caefs_fail(CAEFS_ERR_CORRUPT, "residuals: coder does not apply");
         return coders[number]->decode(in, r, arena);
 }

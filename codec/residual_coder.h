@@ -36,6 +36,9 @@ residual_set(const struct residuals *r, size_t i, int64_t v)
                 ((int32_t *) r->value)[i] = (int32_t) v;
 }
 
+/* Bytes an element needs for the largest zigzag code: 1, 2, 4 or 8. */
+unsigned residual_element_bytes(const struct residuals *r);
+
 /* A coder appends its coding, or leaves OUT as it was when it does not apply or
  * when it would take LIMIT bytes or more; it gives an error only when memory is out.
  * Decoders read exactly what the encoder wrote and trust none of it. */

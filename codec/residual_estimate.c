@@ -1,75 +1,84 @@
 /* codec/residual_estimate.c - what residuals would cost, without coding them.
  *
- * Entropy of the magnitude's bit length given the bit length before it (so runs
- * of zeros come out as cheap as they are), plus the bits below the leading one and
- * the sign.  Sixteen classes are enough to tell predictors apart. */
-#include "codec/residual.h"
-
+ * Entropy of the token given how large the two residuals before it are: the static
+ * coder's own terms, with fewer classes and without a row back.  One pass. */
 #include <math.h>
 
-#define CLASSES 66
+#include "codec/residual.h"
+#include "codec/token.h"
 
-/* 0 for 0, else bits of |V| and one for the sign: 2 for 1, 3 for 2 and 3 … */
+#define CLASSES 16
+#define TOKENS  144             /* of 64-bit codes by the rule below: 136 */
+
+static const struct token_rule rule = { .split = 4, .msb = 1 };
+
+/* What a cell of the histogram costs to be described. */
+static const double bits_a_cell = 2;
+
+struct histogram {
+        uint32_t count[CLASSES][TOKENS];
+};
+
+/* The class that codes U1 and, before it, U2 make for what follows. */
 static inline unsigned
-zigzag_bits(uint64_t u)
+class_after(uint64_t u1, uint64_t u2)
 {
-        return u == 0 ? 0 : 64 - (unsigned) __builtin_clzll(u);
+        uint64_t sum = (u1 | u2) >> 32 ? UINT32_MAX : u1 + u1 + u2;
+        unsigned length = sum == 0 ? 0 : 64 - (unsigned) __builtin_clzll(sum);
+
+        return length < CLASSES ? length : CLASSES - 1;
 }
 
-/* -sum n log2 (n / sum), in bits. */
 static double
-histogram_bits(const uint32_t *n, size_t count)
+class_bits(const uint32_t count[TOKENS])
 {
         double sum = 0, bits = 0;
 
-        for (size_t i = 0; i < count; i++) {
-                sum += n[i];
-                if (n[i] > 0)
-                        bits -= n[i] * log2(n[i]);
+        for (unsigned t = 0; t < TOKENS; t++) {
+                if (count[t] == 0)
+                        continue;
+                sum += count[t];
+                bits += bits_a_cell + count[t] * (token_raw_bits(rule, t) - log2(count[t]));
         }
         return sum > 0 ? bits + sum * log2(sum) : 0;
 }
 
-/* A class with few values still has to be described: about half a logarithm
- * a cell in use. */
 static double
-table_bits(uint32_t (*joint)[CLASSES])
+histogram_bits(const struct histogram *h)
 {
         double bits = 0;
 
-        for (size_t before = 0; before < CLASSES; before++) {
-                bits += histogram_bits(joint[before], CLASSES);
-                for (size_t now = 0; now < CLASSES; now++)
-                        if (joint[before][now] > 0)
-                                bits += (now > 1 ? now - 1.0 : now) * joint[before][now];
-        }
+        for (unsigned c = 0; c < CLASSES; c++)
+                bits += class_bits(h->count[c]);
         return bits;
 }
 
 double
 residual_estimate(const int32_t *r, size_t n)
 {
-        uint32_t joint[CLASSES][CLASSES] = { 0 };
-        unsigned before = 0;
+        struct histogram h = { 0 };
+        uint64_t u1 = 0, u2 = 0;
 
         for (size_t i = 0; i < n; i++) {
-                unsigned now = zigzag_bits((uint32_t) zigzag_encode(r[i]));
-                joint[before][now]++;
-                before = now;
+                uint64_t u = zigzag_encode(r[i]);
+                h.count[class_after(u1, u2)][token_of(rule, u)]++;
+                u2 = u1;
+                u1 = u;
         }
-        return table_bits(joint);
+        return histogram_bits(&h);
 }
 
 double
 residual_estimate_wide(const int64_t *r, size_t n)
 {
-        uint32_t joint[CLASSES][CLASSES] = { 0 };
-        unsigned before = 0;
+        struct histogram h = { 0 };
+        uint64_t u1 = 0, u2 = 0;
 
         for (size_t i = 0; i < n; i++) {
-                unsigned now = zigzag_bits(zigzag_encode(r[i]));
-                joint[before][now]++;
-                before = now;
+                uint64_t u = zigzag_encode(r[i]);
+                h.count[class_after(u1, u2)][token_of(rule, u)]++;
+                u2 = u1;
+                u1 = u;
         }
-        return table_bits(joint);
+        return histogram_bits(&h);
 }

@@ -591,7 +591,7 @@ share_models(struct static_work *w, struct rans_histogram *model, struct rans_hi
                         *joined = model[m];
                         add_histogram(joined, &w->histogram[k]);
                         double more = rans_histogram_cost(joined) - cost[m];
-                        if (more < least || (best == RANS_MODELS / 4 && m == 0)) {
+                        if (more <= least || (best == RANS_MODELS / 4 && m == 0)) {
                                 least = more;
                                 best = m;
                         }
