@@ -29,6 +29,17 @@ widen(struct learner_layer *c, size_t n)
         }
 }
 
+/* Keeps the last layer's sums so coarse that ONE stays within its limit, also where
+ * the layer below hardly says anything. */
+static void
+limit_last_step(struct learner *l)
+{
+        const struct learner_layer *below = &l->layer[l->nlayers - 2];
+        struct learner_layer *last = &l->layer[l->nlayers - 1];
+
+        last->least_step = (float) (0x1p-29 * below->levels / ((double) below->high - below->low));
+}
+
 /* The layer's range before the first block: empty where it is to be measured. */
 static void
 reset_range(struct learner_layer *c)
@@ -60,6 +71,7 @@ learner_quantise(struct learner *l, const float *x, size_t n, bool wide)
                         c->high = c->low + LEAST_EXTENT;
         }
         l->layer[l->nlayers - 1].wide = wide;
+        limit_last_step(l);
         l->quantised = true;
 }
 

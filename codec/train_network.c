@@ -157,7 +157,7 @@ round_weights(struct learner_layer *c)
 
         for (size_t i = 0; i < n; i++)
                 largest = fmaxf(largest, fabsf(c->weight[i]));
-        c->weight_step = largest > 0 ? largest / largest_weight(c) : 1;
+        c->weight_step = largest > 0 ? fmaxf(largest / largest_weight(c), c->least_step) : 1;
         const float inverse = 1 / c->weight_step;
         for (size_t i = 0; i < n; i++)
                 c->rounded[i] = rounded_to_integer(c->weight[i] * inverse) * c->weight_step;

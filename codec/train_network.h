@@ -43,6 +43,7 @@ struct learner_layer {
         int32_t                 levels;         /* largest activation going out; 0: not rounded */
         float                   low, high;      /* what 0 and LEVELS stand for */
         float                   weight_step;    /* of the rounded weights */
+        float                   least_step;     /* that weight_step may be */
         float                  *weight;         /* (O, I) */
         float                  *bias;           /* (O) */
         float                  *weight_gradient;
