@@ -196,7 +196,7 @@ long_axes(const size_t extent[AXES])
 }
 
 static enum caefs_err
-search_structure(struct plan_search *s)
+search_structure(struct plan_search *s, enum effort effort)
 {
         const size_t *extent = s->coder->extent;
         unsigned all = long_axes(extent), slowest = all & -all;
@@ -211,7 +211,7 @@ search_structure(struct plan_search *s)
                 plan_of(extent, all, 2, false),
                 plan_of(extent, rest, 1, false),
         };
-        unsigned n = s->coder->effort == EFFORT_FAST ? 2 : sizeof plans / sizeof *plans;
+        unsigned n = effort == EFFORT_FAST ? 2 : sizeof plans / sizeof *plans;
         for (unsigned i = 0; i < n; i++) {
                 if (i >= 3 && rest == 0)
                         break;
@@ -241,13 +241,17 @@ search_tightening(struct plan_search *s)
         return CAEFS_OK;
 }
 
+/* Rough fits are enough to tell plans apart. */
 static enum caefs_err
 search_plan(struct coder *c, struct arena *arena, struct cascade_plan *plan)
 {
         struct plan_search s = { .coder = c, .arena = arena, .bits = 1e300 };
-        enum caefs_err err = search_structure(&s);
+        enum effort effort = c->effort;
+        c->effort = effort == EFFORT_MAX ? EFFORT_BALANCED : EFFORT_FAST;
+        enum caefs_err err = search_structure(&s, effort);
         if (err == CAEFS_OK)
                 err = search_tightening(&s);
+        c->effort = effort;
         *plan = s.best;
         return err;
 }

@@ -108,7 +108,7 @@ side_bits(const struct choice *c)
 static void
 evaluate(struct sample *s, struct choice *c)
 {
-        double step = s->d->step, scale = ldexp(1.0, -(int) c->stencil.shift);
+        double inverse = 1.0 / s->d->step, scale = ldexp(1.0, -(int) c->stencil.shift);
         double *p = s->scratch;
         memset(p, 0, s->n * sizeof *p);
         for (unsigned t = 0; t < c->stencil.nterms; t++) {
@@ -118,8 +118,11 @@ evaluate(struct sample *s, struct choice *c)
                         p[i] += coefficient * value[i];
         }
         for (size_t i = 0; i < s->n; i++) {
-                double q = floor((s->target[i] - p[i]) / step + 0.5) * (s->weight[i] > 0);
-                s->residual[i] = (int32_t) fmax(fmin(q, 2e9), -2e9);
+                double q = (s->target[i] - p[i]) * inverse;
+                q = s->weight[i] > 0 ? q : 0;
+                q = q < 2e9 ? q : 2e9;
+                q = q > -2e9 ? q : -2e9;
+                s->residual[i] = (int32_t) (q + copysign(0.5, q));
         }
         double count = (double) pass_count(s->d->pass);
         c->bits = residual_estimate(s->residual, s->n) * count / (double) s->n + side_bits(c);
@@ -201,6 +204,7 @@ consider_prefixes(struct sample *s, struct choice *best, double *solution)
         const struct term_list *list = s->d->list;
         double gram[STENCIL_MAX_TERMS * STENCIL_MAX_TERMS] = { 0 }, rhs[STENCIL_MAX_TERMS] = { 0 };
         unsigned longest = 0;
+        bool few = pass_count(s->d->pass) < 8192;       /* coefficients must be short */
         least_squares_add(s->value, s->capacity, list->count, s->n, s->target, s->weight,
                           s->scratch, gram, STENCIL_MAX_TERMS, rhs);
         add_rounding_noise(s, gram);
@@ -209,7 +213,7 @@ consider_prefixes(struct sample *s, struct choice *best, double *solution)
                 if (n * 4 > s->n || !least_squares_solve(gram, STENCIL_MAX_TERMS, rhs, n, solution))
                         continue;
                 longest = n;
-                for (unsigned k = 0; k < 2; k++) {
+                for (unsigned k = few ? 0 : 1; k < 2; k++) {
                         struct choice c = { .mode = STENCIL_FITTED };
                         if (to_coefficients(solution, n, shifts[k], &c.stencil))
                                 consider(s, c, best);
