@@ -317,14 +317,6 @@ grid_forward(const struct grid *g, const void *values, size_t n, size_t stride, 
 static void
 inverse_scaled(const struct grid *g, const int64_t *k, size_t n, double *x)
 {
-        if (g->single) {
-                float unit = (float) g->unit, origin = (float) g->origin;
-                for (size_t i = 0; i < n; i++) {
-                        float product = (float) k[i] * unit;
-                        x[i] = (double) (product + origin);
-                }
-                return;
-        }
         for (size_t i = 0; i < n; i++)
                 x[i] = (double) k[i] * g->unit + g->origin;
 }

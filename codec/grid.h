@@ -53,7 +53,6 @@ struct grid {
         int64_t        step;            /* grid units per residual step */
         double         origin;          /* linear, log: where g = 0 lies */
         double         unit;            /* linear, log: one grid unit, above 0 */
-        bool           single;          /* linear: evaluated in float32 */
         int            exponent;        /* decimal: d or e; digits: of g = 1 */
         bool           binary;          /* decimal: powers of two instead of ten */
         int64_t        offset;          /* bits, decimal, single, digits: added to g */

@@ -11,7 +11,7 @@
 #define RECORD_WIDE   0x10
 #define RECORD_OFFSET 0x20      /* all: origin or offset is not 0 */
 #define RECORD_STEP   0x40      /* all: the step is not the usual one and follows */
-#define RECORD_OPTION 0x80      /* linear: single; decimal: binary; bits: shift */
+#define RECORD_OPTION 0x80      /* decimal: binary; bits: shift */
 
 #define STEP_LIMIT    ((int64_t) 1 << 30)
 
@@ -59,7 +59,7 @@ table_write(const struct grid *g, struct bytes *out)
 enum caefs_err
 grid_write(const struct grid *g, struct bytes *out)
 {
-        bool option = g->single || g->binary || g->shift != 0;
+        bool option = g->binary || g->shift != 0;
         bool offset = is_scaled(g->kind) ? g->origin != 0 : g->offset != 0;
 
         bytes_put_u8(out, (uint8_t) (g->kind | (g->wide ? RECORD_WIDE : 0)
@@ -133,7 +133,6 @@ fields_parse(struct cursor *in, unsigned head, struct grid *g)
                 g->exponent = (int) zigzag_decode(cursor_varint_max(in, 4095));
         if (g->kind == GRID_DIGITS)
                 g->digits = (unsigned) cursor_varint_max(in, GRID_DIGITS_LIMIT);
-        g->single = option && g->kind == GRID_LINEAR;
         g->binary = option && g->kind == GRID_DECIMAL;
 }
 
