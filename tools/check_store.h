@@ -1,0 +1,18 @@
+/*
+ * check_store.h - what fsck and scrub share.
+ */
+
+#ifndef CAEFS_TOOLS_CHECK_STORE_H
+#define CAEFS_TOOLS_CHECK_STORE_H
+
+#include <stdbool.h>
+
+/*
+ * Opens the store in path (which recovers it), checks its structure and, with
+ * read_all, decodes and proves every chunk.  Findings go to stdout, one a line,
+ * with a summary unless -q.  Returns an exit status: TOOL_DATA when something
+ * was found.
+ */
+int tool_check_store(const char *path, bool read_all);
+
+#endif
