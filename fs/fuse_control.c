@@ -43,8 +43,8 @@ static const struct {
 struct control_handle {
         pthread_mutex_t        lock;
         enum node              node;
-        uint64_t               hash;            /* NODE_MODEL */
-        bool                   upload;          /* NODE_MODEL, opened for writing */
+        uint64_t               hash;            /* NODE_MODEL; constant */
+        bool                   upload;          /* NODE_MODEL, opened for writing; constant */
         bool                   installed;       /* the upload has become a model */
         struct bytes           bytes;           /* what is read, or what was uploaded */
         struct control_job    *job;             /* NODE_SYNC, once it has been told what */
@@ -84,7 +84,7 @@ control_new(struct store *store, const char *store_path, const char *mountpoint,
 /* ---- handles ------------------------------------------------------------ */
 
 static struct control_handle *
-handle_new(struct control *c, enum node node, uint64_t hash)
+handle_new(struct control *c, enum node node, uint64_t hash, bool upload)
 {
         struct control_handle *h = calloc(1, sizeof *h);
 
@@ -93,6 +93,7 @@ handle_new(struct control *c, enum node node, uint64_t hash)
         pthread_mutex_init(&h->lock, NULL);
         h->node = node;
         h->hash = hash;
+        h->upload = upload;
         pthread_mutex_lock(&c->lock);
         h->next = c->handles;
         if (h->next != NULL)
@@ -223,6 +224,22 @@ model_stat(const struct control *c, const struct store_model *m, struct stat *st
         st->st_ctim = st->st_mtim;
 }
 
+/* True when a model of this inode is being uploaded. */
+static bool
+is_uploading(struct control *c, fuse_ino_t inode, struct store_model *out)
+{
+        const struct control_handle *h;
+
+        pthread_mutex_lock(&c->lock);
+        for (h = c->handles; h != NULL; h = h->next)
+                if (h->upload && inode_of_model(h->hash) == inode)
+                        break;
+        if (h != NULL)
+                *out = (struct store_model) { .hash = h->hash, .created = c->since.tv_sec };
+        pthread_mutex_unlock(&c->lock);
+        return h != NULL;
+}
+
 static enum caefs_err
 inode_stat(struct control *c, fuse_ino_t inode, struct stat *st)
 {
@@ -237,6 +254,8 @@ inode_stat(struct control *c, fuse_ino_t inode, struct stat *st)
                 return CAEFS_OK;
         }
         err = find_model(c, inode, &m);
+        if (err == CAEFS_ERR_NO_ENTRY && is_uploading(c, inode, &m))
+                err = CAEFS_OK;
         if (err == CAEFS_OK)
                 model_stat(c, &m, st);
         return err;
@@ -502,12 +521,12 @@ control_open(fuse_req_t req, fuse_ino_t inode, struct fuse_file_info *fi)
                 adapter_reply(req, err);
                 return;
         }
-        h = handle_new(c, node_of(inode), m.hash);
+        h = handle_new(c, node_of(inode), m.hash,
+                       node_of(inode) == NODE_MODEL && (fi->flags & O_ACCMODE) != O_RDONLY);
         if (h == NULL) {
                 adapter_reply(req, CAEFS_ERR_NOMEM);
                 return;
         }
-        h->upload = h->node == NODE_MODEL && (fi->flags & O_ACCMODE) != O_RDONLY;
         err = prepare(c, h);
         use_handle(fi, h);
         if (err != CAEFS_OK)
@@ -533,12 +552,11 @@ control_create(fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_
                 adapter_reply(req, CAEFS_ERR_ARGUMENT);
                 return;
         }
-        h = handle_new(c, NODE_MODEL, m.hash);
+        h = handle_new(c, NODE_MODEL, m.hash, true);
         if (h == NULL) {
                 adapter_reply(req, CAEFS_ERR_NOMEM);
                 return;
         }
-        h->upload = true;
         model_stat(c, &m, &st);
         fill_entry(&entry, &st);
         use_handle(fi, h);

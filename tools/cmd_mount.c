@@ -52,16 +52,17 @@ const char help_mount[] =
 
 static int check_mountpoint(const char *path, char *real)
 {
+        struct statvfs space;
         struct stat st;
 
-        if (realpath(path, real) == NULL) {
-                if (errno == ENOTCONN)
-                        tool_error(path, "take it down with 'caefs umount' or "
-                                         "'umount -l' first",
-                                   "a mount whose process has died is there");
-                else
-                        tool_error(path, "make the directory first",
-                                   "no mount point: %m");
+        if (realpath(path, real) == NULL && errno != ENOTCONN) {
+                tool_error(path, "make the directory first",
+                           "no mount point: %m");
+                return TOOL_SYSTEM;
+        }
+        if (statvfs(path, &space) != 0 && errno == ENOTCONN) {
+                tool_error(path, "take it down with 'caefs umount' first",
+                           "a mount whose process has died is there");
                 return TOOL_SYSTEM;
         }
         if (stat(real, &st) != 0 || !S_ISDIR(st.st_mode)) {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -69,14 +70,15 @@ static bool is_mount_point(const char *path)
 static int take_down(const char *text)
 {
         char path[PATH_MAX];
+        struct statvfs space;
         char *store = NULL;
         enum caefs_err err;
         pid_t pid;
         int pidfd;
 
+        if (statvfs(text, &space) != 0 && errno == ENOTCONN)
+                return take_down_dead(text);
         if (realpath(text, path) == NULL) {
-                if (errno == ENOTCONN)
-                        return take_down_dead(text);
                 tool_error(text, NULL, "cannot unmount: %m");
                 return TOOL_SYSTEM;
         }

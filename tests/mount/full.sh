@@ -21,7 +21,7 @@ take_disk_down() {
 }
 store=$tmp/disk/store mnt=$tmp/mnt
 finish() {
-    if [ -n "${mount_pids[$mnt]:-}" ]; then _take_down "$mnt" || true; fi
+    if [ -n "${mount_pids[$tmp/mnt]:-}" ]; then _take_down "$tmp/mnt" || true; fi
     take_disk_down
 }
 cleanup_fn finish

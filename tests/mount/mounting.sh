@@ -19,8 +19,8 @@ mkdir "$mnt" "$tmp/other"
 # Nothing may stay behind, whatever happens.
 take_all_down() {
     local m
-    for m in "$mnt" "$tmp/other"; do
-        while is_mounted "$m"; do
+    for m in "$tmp/mnt" "$tmp/other"; do
+        while grep -q " $m " /proc/self/mounts; do
             fusermount3 -uz "$m" 2>/dev/null || umount -l "$m" || break
         done
     done

@@ -21,14 +21,14 @@ mkdir -p "$mnt/a/b"
 echo hello >"$mnt/a/b/f"
 expect bound "$mnt/a/b" "lossless default"
 "$CAEFS" set bound=rel:1e-3 scope=column "$mnt/a"
-expect bound "$mnt/a" "rel:0.001 local"
-expect bound "$mnt/a/b/f" "rel:0.001 inherited from $mnt/a"
+expect bound "$mnt/a" "rel:1e-3 local"
+expect bound "$mnt/a/b/f" "rel:1e-3 inherited from $mnt/a"
 expect scope "$mnt/a/b" "column inherited from $mnt/a"
 expect bound "$mnt" "lossless default"
 "$CAEFS" set bound=lossless "$mnt/a/b"
 expect bound "$mnt/a/b/f" "lossless inherited from $mnt/a/b"
 "$CAEFS" inherit bound "$mnt/a/b"
-expect bound "$mnt/a/b/f" "rel:0.001 inherited from $mnt/a"
+expect bound "$mnt/a/b/f" "rel:1e-3 inherited from $mnt/a"
 "$CAEFS" get -r all "$mnt" >"$tmp/all"
 grep -q "a/b/f.effort" "$tmp/all" || fail "get -r all is not recursive"
 "$CAEFS" get --json bound "$mnt/a" | "$PYTHON" -c '
@@ -41,8 +41,8 @@ assert d["properties"][0]["source"] == "local", d' || fail "get --json"
 "$PYTHON" - "$mnt" <<'EOF'
 import os, sys
 m = sys.argv[1]
-assert os.getxattr(m + "/a", "user.caefs.bound") == b"rel:0.001"
-assert os.getxattr(m + "/a/b/f", "user.caefs.effective.bound") == b"rel:0.001"
+assert os.getxattr(m + "/a", "user.caefs.bound") == b"rel:1e-3"
+assert os.getxattr(m + "/a/b/f", "user.caefs.effective.bound") == b"rel:1e-3"
 os.setxattr(m + "/a", "user.caefs.bound", b"abs:0.5")
 assert os.getxattr(m + "/a/b", "user.caefs.effective.bound") == b"abs:0.5"
 os.setxattr(m + "/a/b/f", "user.mine", b"\0\1\2" * 1000)
