@@ -144,11 +144,14 @@ store_file_release(struct store_file *f)
                 c->fd = -1;
         }
         bool is_staged = inode->row.content.state == META_STAGED && c->handles == 0;
+        bool is_gone = inode->row.nlink == 0 && c->handles == 0 && c->parked != NULL;
         pthread_mutex_unlock(stripe_of(s, inode));
         if (fd >= 0)
                 io->close(fd);
         if (may_write(f->flags) || is_staged)
                 content_settle(s, inode);
+        if (is_gone)
+                seal_drop_parked(s, inode);
         content_put(s, inode);
         inode_release(s, inode);
         sync_note_closed(s);

@@ -217,8 +217,11 @@ seal_one(struct seal_queue *q, uint64_t ino, struct progress *progress)
 
         if (inode_hold(q->store, ino, &inode) != CAEFS_OK)
                 return;         /* deleted meanwhile */
-        if (inode_row(q->store, inode).content.state == META_STAGED && is_time(q, inode) &&
-            seal_inode(q->store, inode, progress) == SEAL_FAILED)
+        struct meta_inode row = inode_row(q->store, inode);
+        if (row.nlink == 0)
+                seal_drop_parked(q->store, inode);
+        else if (row.content.state == META_STAGED && is_time(q, inode) &&
+                 seal_inode(q->store, inode, progress) == SEAL_FAILED)
                 fprintf(stderr, "caefs: %s: inode %" PRIu64 " stays as written: %s\n",
                         q->store->path, ino, caefs_detail());
         inode_release(q->store, inode);

@@ -444,10 +444,12 @@ seal_drop_parked(struct store *s, struct inode *inode)
 
         if (content_get(s, inode, &c) != CAEFS_OK)
                 return;
+        inode_hold_again(s, inode);
         pthread_mutex_lock(&c->sealing);
         struct sealed_result *r = take_parked(s, inode);
         pthread_mutex_unlock(&c->sealing);
         content_put(s, inode);
+        inode_release(s, inode);
         result_free(s, r);
 }
 
