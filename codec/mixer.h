@@ -30,13 +30,17 @@
 #define MIXER_STRETCH   2047            /* largest stretched input: 8 * 256 */
 #define MIXER_CORRECTED 33              /* points of a correction curve */
 
+/* Eight integers; compilers split it where registers are shorter. */
+typedef int32_t mixer_vector __attribute__((vector_size(32)));
+#define MIXER_VECTORS   (MIXER_INPUTS / 8)
+
 struct mixer {
         uint32_t *slot[MIXER_MODELS];   /* (2^slot_bits): probability in 22 bits, count in 10 */
         unsigned  slot_bits;
         int16_t   stretch[4096];        /* 256 ln(p / (1 - p)) of p in 4096ths */
         int32_t   rate[MIXER_LIMIT + 1];        /* 16384 / (2 n + 3) */
         int32_t   trust[MIXER_LIMIT + 1];       /* of a slot seen n times, in 256ths */
-        int32_t   weight[MIXER_SETS][MIXER_SELECT][MIXER_INPUTS];       /* 65536 is 1 */
+        mixer_vector weight[MIXER_SETS][MIXER_SELECT][MIXER_VECTORS];   /* 65536 is 1 */
         uint16_t  corrected[MIXER_NODES * 8][MIXER_CORRECTED];
         uint32_t  match[64 * 4];        /* as a slot: does the match tell the next bit? */
 
@@ -49,9 +53,9 @@ struct mixer {
         uint32_t *at[MIXER_MODELS];
         uint32_t *match_at;             /* or NULL */
         bool      match_bit;
-        int32_t   input[MIXER_INPUTS];
+        mixer_vector input[MIXER_VECTORS];
         int32_t   voted[MIXER_SETS];    /* probability in 65536ths by each set */
-        int32_t  *used[MIXER_SETS];
+        mixer_vector *used[MIXER_SETS];
         uint16_t *curve;
         int32_t   vote;
 };
@@ -100,7 +104,7 @@ mixer_init(struct mixer *m)
         for (unsigned s = 0; s < MIXER_SETS; s++)
                 for (unsigned i = 0; i < MIXER_SELECT; i++)
                         for (unsigned k = 0; k < MIXER_INPUTS; k++)
-                                m->weight[s][i][k] = k < MIXER_MODELS ? 18000 : 4000;
+                                m->weight[s][i][k / 8][k % 8] = k < MIXER_MODELS ? 12000 : 6000;
         for (unsigned i = 0; i < MIXER_NODES * 8; i++)
                 for (int32_t k = 0; k < MIXER_CORRECTED; k++)
                         m->corrected[i][k] = (uint16_t) mixer_squash((k - 16) * 128);
@@ -126,6 +130,29 @@ mixer_learn(const struct mixer *m, uint32_t *slot, bool bit)
         *slot = v + ((uint32_t) ((error >> 3) * m->rate[n]) & 0xfffffc00u);
 }
 
+/* Sum of products, in stretched units. */
+MIXER_INLINE int32_t
+mixer_dot(const mixer_vector *input, const mixer_vector *weight)
+{
+        mixer_vector v = ((input[0] * weight[0]) >> 8) + ((input[1] * weight[1]) >> 8);
+
+        return (((v[0] + v[4]) + (v[1] + v[5])) + ((v[2] + v[6]) + (v[3] + v[7]))) >> 8;
+}
+
+/* Weights move so that the error would have been smaller; they stay within 8. */
+MIXER_INLINE void
+mixer_train(mixer_vector *weight, const mixer_vector *input, int32_t error)
+{
+        const int32_t most = 524287;
+
+        for (unsigned i = 0; i < MIXER_VECTORS; i++) {
+                mixer_vector v = weight[i] + ((input[i] * error + (1 << 14)) >> 15);
+                mixer_vector above = v > most, below = v < -most;
+                v = (v & ~above) | (most & above);
+                weight[i] = (v & ~below) | (-most & below);
+        }
+}
+
 /* Decisions that resemble each other. */
 MIXER_INLINE unsigned
 mixer_group(unsigned node)
@@ -138,7 +165,7 @@ mixer_group(unsigned node)
 MIXER_INLINE uint32_t
 mixer_predict(struct mixer *m, unsigned node, bool has_match, bool expected)
 {
-        int32_t *input = m->input;
+        int32_t input[MIXER_INPUTS];
 
         for (unsigned k = 0; k < MIXER_MODELS; k++) {
                 uint32_t h = (m->context[k] + (node >> 3) * UINT32_C(0x3C6EF35F)) * UINT32_C(0x2C1B3C6D);
@@ -157,16 +184,13 @@ mixer_predict(struct mixer *m, unsigned node, bool has_match, bool expected)
                 input[MIXER_INPUTS - 2] = expected ? x : -x;
         }
         input[MIXER_INPUTS - 1] = 256;
+        memcpy(m->input, input, sizeof input);
 
         m->used[0] = m->weight[0][node];
         m->used[1] = m->weight[1][m->select * 4 + mixer_group(node)];
         int32_t vote = 0;
         for (unsigned s = 0; s < MIXER_SETS; s++) {
-                int32_t sum = 0;
-                const int32_t *w = m->used[s];
-                for (unsigned k = 0; k < MIXER_INPUTS; k++)
-                        sum += (input[k] * w[k]) >> 8;
-                sum >>= 8;
+                int32_t sum = mixer_dot(m->input, m->used[s]);
                 sum = sum > 2815 ? 2815 : sum < -2815 ? -2815 : sum;
                 m->voted[s] = mixer_squash(sum);
                 vote += sum;
@@ -194,11 +218,7 @@ mixer_update(struct mixer *m, bool bit)
                 mixer_learn(m, m->match_at, bit == m->match_bit);
         for (unsigned s = 0; s < MIXER_SETS; s++) {
                 int32_t error = ((bit ? 65535 : 0) - m->voted[s]) * 6 / 16;
-                int32_t *w = m->used[s];
-                for (unsigned k = 0; k < MIXER_INPUTS; k++) {
-                        int32_t v = w[k] + ((m->input[k] * error + (1 << 13)) >> 14);
-                        w[k] = v > 524287 ? 524287 : v < -524287 ? -524287 : v;
-                }
+                mixer_train(m->used[s], m->input, error);
         }
         int32_t goal = bit ? 65535 : 0;
         *m->curve = (uint16_t) (*m->curve + (goal - *m->curve) / 64);

@@ -31,9 +31,9 @@ is_empty(const struct residuals *r)
         return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
-/* Mixing decodes ten million residuals a second at best, so below EFFORT_MAX it is for
- * what is short however it is counted: residuals, those not in zero blocks,
- * or bytes that the static coder would take. */
+/* Mixing decodes two to ten million residuals a second, so below EFFORT_MAX it is
+ * for what is short however it is counted: residuals, those not in zero blocks, or
+ * bytes that the static coder would take. */
 #define SHORT_COUNT  20480
 #define SHORT_ACTIVE 24576
 #define SHORT_BYTES  24576
@@ -120,7 +120,7 @@ try_coder(struct trial *t, unsigned number, unsigned gain)
         return CAEFS_OK;
 }
 
-/* 6 % and more: where the static coder already is short enough. */
+/* What mixing must save where it is not brief, in 64ths. */
 #define WORTH_MIXING 4
 
 static enum caefs_err
@@ -138,7 +138,7 @@ try_coders(struct trial *t)
         if (err == CAEFS_OK && (max || s.nonzero < t->r->count / 16))
                 err = try_coder(t, CODER_SPARSE, 0);
         if (err == CAEFS_OK && (max || brief || t->out->size - t->start <= SHORT_BYTES))
-                err = try_coder(t, CODER_MIXING, max || brief ? 0 : WORTH_MIXING);
+                err = try_coder(t, CODER_MIXING, brief ? 0 : WORTH_MIXING);
         return err;
 }
 

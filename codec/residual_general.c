@@ -6,6 +6,9 @@
 #include "codec/pack.h"
 #include "codec/residual_coder.h"
 
+/* Element size and a length, at most. */
+#define HEADER 11
+
 unsigned
 residual_element_bytes(const struct residuals *r)
 {

@@ -431,12 +431,12 @@ table_bits(size_t count, unsigned most)
 static bool
 start(struct stream **s, struct place *p, const struct residuals *r, struct arena *arena)
 {
-        unsigned bits = table_bits(r->count, 20);
+        unsigned bits = table_bits(r->count, 18);
 
         *s = arena_alloc(arena, sizeof **s);
         uint32_t *slots = arena_array(arena, (size_t) MIXER_MODELS << bits, sizeof *slots);
         int8_t *code = arena_alloc(arena, MARGIN + r->count);
-        *p = (struct place) { .r = r, .seen_bits = table_bits(r->count, 20) };
+        *p = (struct place) { .r = r, .seen_bits = table_bits(r->count, 17) };
         p->last_seen = arena_array(arena, (size_t) 1 << p->seen_bits, sizeof *p->last_seen);
         if (*s == NULL || slots == NULL || code == NULL || p->last_seen == NULL)
                 return false;
