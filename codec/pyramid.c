@@ -210,7 +210,6 @@ struct workplace {
         int32_t *whole[2];              /* (count) each: known points, and the next */
         int32_t *odd;                   /* (count) */
         double  *sum;                   /* (longest row) */
-        int32_t *prediction;            /* (longest row) */
 };
 
 static enum caefs_err
@@ -220,8 +219,7 @@ workplace_make(struct workplace *w, const struct pyramid_view *v, struct arena *
         w->whole[1] = arena_array(arena, v->count, sizeof(int32_t));
         w->odd = arena_array(arena, v->count, sizeof(int32_t));
         w->sum = arena_array(arena, v->extent[FASTEST], sizeof(double));
-        w->prediction = arena_array(arena, v->extent[FASTEST], sizeof(int32_t));
-        if (!w->whole[0] || !w->whole[1] || !w->odd || !w->sum || !w->prediction)
+        if (!w->whole[0] || !w->whole[1] || !w->odd || !w->sum)
                 return caefs_fail(CAEFS_ERR_NOMEM, "pyramid: no memory for %zu values", v->count);
         return CAEFS_OK;
 }
@@ -233,13 +231,12 @@ rebuild_pass(const struct pass *p, const struct stencil *s, int32_t step, const 
         struct term_list list;
         stencil_terms(p, &list);
         size_t n = p->odd[FASTEST], rows = pass_rows(p);
+        struct row_stencil r;
         for (size_t row = 0; row < rows; row++) {
                 size_t index[AXES - 1];
-                struct row_stencil r;
                 pass_row_index(p, row, index);
-                stencil_row(p, &list, s, even, odd, index, &r);
-                stencil_rebuild(&r, n, step, residual + row * n, w->sum, w->prediction,
-                                odd + row * n);
+                stencil_next_row(p, &list, s, even, odd, index, &r);
+                stencil_rebuild(&r, n, step, residual + row * n, w->sum, odd + row * n);
         }
 }
 

@@ -82,11 +82,11 @@ code_rows(struct coder *c, const struct pass_data *d, const struct stencil *s, i
 {
         const struct pass *p = d->pass;
         size_t n = p->odd[FASTEST], rows = pass_rows(p);
+        struct row_stencil r;
         for (size_t row = 0; row < rows; row++) {
                 size_t index[AXES - 1];
-                struct row_stencil r;
                 pass_row_index(p, row, index);
-                stencil_row(p, d->list, s, d->even, odd, index, &r);
+                stencil_next_row(p, d->list, s, d->even, odd, index, &r);
                 stencil_residual(&r, n, d->step, d->target + row * n,
                                  d->hole != NULL ? d->hole + row * n : NULL, c->sum,
                                  c->prediction, residual + row * n, odd + row * n);

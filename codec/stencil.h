@@ -35,6 +35,7 @@
 
 #define AXES 4
 #define STENCIL_MAX_TERMS  40
+#define STENCIL_REACH      3            /* largest offset of a term */
 #define STENCIL_MAX_SHIFT  14
 #define STENCIL_MAX_WEIGHT (1 << 19)
 
@@ -102,21 +103,23 @@ void stencil_row(const struct pass *p, const struct term_list *list, const struc
                  const int32_t *even, const int32_t *odd, const size_t index[AXES - 1],
                  struct row_stencil *out);
 
+/* The same, quicker, when *OUT is the stencil of the row before this one. */
+void stencil_next_row(const struct pass *p, const struct term_list *list, const struct stencil *s,
+                      const int32_t *even, const int32_t *odd, const size_t index[AXES - 1],
+                      struct row_stencil *out);
+
 /* What each term of LIST stands for at targets FROM to FROM + n - 1 of a row, with
  * the same replacements: term t fills VALUE[t * STRIDE] and on. */
 void stencil_values(const struct pass *p, const struct term_list *list,
                     const int32_t *even, const int32_t *odd, const size_t index[AXES - 1],
                     size_t from, size_t n, size_t stride, double *value);
 
-/* Predictions of targets 0 to n - 1 of a row without serial terms. */
-void stencil_predict(const struct row_stencil *r, size_t n, double *sum, int32_t *prediction);
-
-/* ROW = prediction + step * residual, with serial terms if there are any.  SUM
- * and PREDICTION are scratch, (n). */
+/* ROW = prediction + step * residual for targets 0 to n - 1.  SUM is scratch, (n). */
 void stencil_rebuild(const struct row_stencil *r, size_t n, int32_t step,
-                     const int32_t *residual, double *sum, int32_t *prediction, int32_t *row);
+                     const int32_t *residual, double *sum, int32_t *row);
 
-/* The encoder's side of stencil_rebuild(): RESIDUAL from TARGET; HOLE or NULL. */
+/* The encoder's side of stencil_rebuild(): RESIDUAL from TARGET; HOLE or NULL.  SUM
+ * and PREDICTION are scratch, (n). */
 void stencil_residual(const struct row_stencil *r, size_t n, int32_t step,
                       const int32_t *target, const uint8_t *hole, double *sum,
                       int32_t *prediction, int32_t *residual, int32_t *row);

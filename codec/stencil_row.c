@@ -4,9 +4,10 @@
  * magnitudes sum to 2^19 stay below 2^51, so every sum is an exact integer, in
  * whatever order and with whatever instructions it is made.
  */
-#include "codec/stencil.h"
+#include "codec/stencil_lanes.h"
 
-#include <string.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 
 #define FASTEST (AXES - 1)
 
@@ -105,6 +106,31 @@ stencil_row(const struct pass *p, const struct term_list *list, const struct ste
         out->first = here == odd ? 0 : *(here - p->odd[FASTEST]);
 }
 
+/* True when neither row INDEX nor the one before it on axis 2 has a term outside on
+ * that axis, so that all terms just move on by a row. */
+static bool
+moves_on(const struct pass *p, const size_t index[AXES - 1])
+{
+        size_t extent = p->odd[2];
+        if (p->axis != BASE_PASS && p->even[2] < extent)
+                extent = p->even[2];
+        return index[2] > STENCIL_REACH && index[2] + STENCIL_REACH < extent;
+}
+
+void
+stencil_next_row(const struct pass *p, const struct term_list *list, const struct stencil *s,
+                 const int32_t *even, const int32_t *odd, const size_t index[AXES - 1],
+                 struct row_stencil *r)
+{
+        if (!moves_on(p, index)) {
+                stencil_row(p, list, s, even, odd, index, r);
+                return;
+        }
+        for (unsigned i = 0; i < r->nsources; i++)
+                r->source[i].row += r->source[i].length;
+        r->first = *(row_at(odd, p->odd, index) - p->odd[FASTEST]);
+}
+
 /* ---- sums ---- */
 
 /* Targets for which no term is clamped: LO to HI. */
@@ -163,21 +189,31 @@ stencil_values(const struct pass *p, const struct term_list *list,
         }
 }
 
-static void
-add_one(double *restrict sum, const int32_t *restrict a, double ca, size_t n)
+/* The fastest loops for this CPU, or what the environment variable CAEFS_SIMD says:
+ * scalar, avx2 or avx512. */
+static const struct stencil_lanes *
+choose_lanes(void)
 {
-        for (size_t x = 0; x < n; x++)
-                sum[x] += ca * a[x];
+#if defined(__x86_64__)
+        const char *wish = getenv("CAEFS_SIMD");
+        bool any = wish == NULL;
+        if ((any || strcmp(wish, "avx512") == 0) && __builtin_cpu_supports("avx512f") &&
+            __builtin_cpu_supports("avx512vl"))
+                return &stencil_lanes_avx512;
+        if ((any || strncmp(wish, "avx", 3) == 0) && __builtin_cpu_supports("avx2"))
+                return &stencil_lanes_avx2;
+#endif
+        return &stencil_lanes_plain;
 }
 
-static void
-add_four(double *restrict sum, const int32_t *restrict const row[4], const double c[4], size_t n)
+static const struct stencil_lanes *
+lanes(void)
 {
-        const int32_t *restrict a = row[0], *restrict b = row[1];
-        const int32_t *restrict d = row[2], *restrict e = row[3];
-        double ca = c[0], cb = c[1], cd = c[2], ce = c[3];
-        for (size_t x = 0; x < n; x++)
-                sum[x] += (ca * a[x] + cb * b[x]) + (cd * d[x] + ce * e[x]);
+        static const struct stencil_lanes *_Atomic chosen;
+        const struct stencil_lanes *l = chosen;
+        if (l == NULL)
+                chosen = l = choose_lanes();
+        return l;
 }
 
 static void
@@ -189,47 +225,32 @@ sum_row(const struct row_stencil *r, size_t n, double *sum)
                 sum[x] = sum_at_edge(r, x);
         for (size_t x = hi; x < n; x++)
                 sum[x] = sum_at_edge(r, x);
-        memset(sum + lo, 0, (hi - lo) * sizeof *sum);
-        unsigned i = 0;
-        for (; i + 4 <= r->nsources; i += 4) {
-                const int32_t *row[4];
-                double c[4];
-                for (unsigned k = 0; k < 4; k++) {
-                        row[k] = r->source[i + k].row + r->source[i + k].shift + (ptrdiff_t) lo;
-                        c[k] = r->source[i + k].coefficient;
-                }
-                add_four(sum + lo, row, c, hi - lo);
-        }
-        for (; i < r->nsources; i++)
-                add_one(sum + lo, r->source[i].row + r->source[i].shift + (ptrdiff_t) lo,
-                        r->source[i].coefficient, hi - lo);
+        lanes()->sum(r, lo, hi, sum);
 }
 
-/* 1.5 * 2^52: a sum below 2^51 added to it stands in the low bits of the double. */
-#define MAGIC 6755399441055744.0
-
-static inline uint64_t
-bits_of(double d)
+/* At the ends of a row, where sources are clamped. */
+static void
+rebuild_edge(const struct row_stencil *r, size_t x, const int32_t *residual, int32_t step,
+             int32_t *row)
 {
-        uint64_t u;
-        memcpy(&u, &d, sizeof u);
-        return u;
+        uint64_t sum = (uint64_t) (int64_t) sum_at_edge(r, x) + half_of_shift(r->shift);
+        uint32_t p = (uint32_t) (sum >> r->shift);
+        if (residual != NULL)
+                p += (uint32_t) residual[x] * (uint32_t) step;
+        row[x] = (int32_t) p;
 }
 
-static inline uint64_t
-half_of(unsigned shift)
+static void
+rebuild_independent(const struct row_stencil *r, size_t n, const int32_t *residual, int32_t step,
+                    int32_t *row)
 {
-        return shift > 0 ? UINT64_C(1) << (shift - 1) : 0;
-}
-
-void
-stencil_predict(const struct row_stencil *r, size_t n, double *sum, int32_t *prediction)
-{
-        sum_row(r, n, sum);
-        uint64_t offset = half_of(r->shift) - bits_of(MAGIC);
-        unsigned shift = r->shift;
-        for (size_t x = 0; x < n; x++)
-                prediction[x] = (int32_t) (uint32_t) ((bits_of(sum[x] + MAGIC) + offset) >> shift);
+        size_t lo, hi;
+        inner_range(r, n, &lo, &hi);
+        for (size_t x = 0; x < lo; x++)
+                rebuild_edge(r, x, residual, step, row);
+        for (size_t x = hi; x < n; x++)
+                rebuild_edge(r, x, residual, step, row);
+        lanes()->rebuild(r, lo, hi, residual, step, row);
 }
 
 /* ---- rebuilding ---- */
@@ -243,7 +264,7 @@ has_serial(const struct row_stencil *r)
 static inline int32_t
 serial_prediction(const struct row_stencil *r, double sum, const int32_t left[3])
 {
-        uint64_t s = half_of(r->shift) + (uint64_t) (int64_t) sum;
+        uint64_t s = half_of_shift(r->shift) + (uint64_t) (int64_t) sum;
         for (unsigned k = 0; k < 3; k++)
                 s += (uint64_t) ((int64_t) r->serial[k] * left[k]);
         return (int32_t) (uint32_t) (s >> r->shift);
@@ -264,17 +285,14 @@ rebuild_serial(const struct row_stencil *r, size_t n, int32_t step, const int32_
 
 void
 stencil_rebuild(const struct row_stencil *r, size_t n, int32_t step,
-                const int32_t *residual, double *sum, int32_t *prediction, int32_t *row)
+                const int32_t *residual, double *sum, int32_t *row)
 {
         if (has_serial(r)) {
                 sum_row(r, n, sum);
                 rebuild_serial(r, n, step, residual, sum, row);
                 return;
         }
-        stencil_predict(r, n, sum, prediction);
-        for (size_t x = 0; x < n; x++)
-                row[x] = (int32_t) ((uint32_t) prediction[x] +
-                                    (uint32_t) residual[x] * (uint32_t) step);
+        rebuild_independent(r, n, residual, step, row);
 }
 
 /* floor((target - prediction + step / 2) / step) by the reciprocal, then put right. */
@@ -282,10 +300,10 @@ static inline int32_t
 quotient(int32_t target, int32_t prediction, double step, double half, double inverse)
 {
         double d = (double) target - prediction + half;
-        double q = ((d * inverse) + MAGIC) - MAGIC;
+        double q = ((d * inverse) + STENCIL_MAGIC) - STENCIL_MAGIC;
         double rest = d - q * step;
         q += (rest >= step) - (rest < 0);
-        return (int32_t) (uint32_t) bits_of(q + MAGIC);
+        return (int32_t) (uint32_t) bits_of_double(q + STENCIL_MAGIC);
 }
 
 static void
@@ -313,7 +331,7 @@ stencil_residual(const struct row_stencil *r, size_t n, int32_t step,
                 residual_serial(r, n, step, target, hole, sum, residual, row);
                 return;
         }
-        stencil_predict(r, n, sum, prediction);
+        rebuild_independent(r, n, NULL, step, prediction);
         double inverse = 1.0 / step, half = step / 2;
         for (size_t x = 0; x < n; x++)
                 residual[x] = quotient(target[x], prediction[x], step, half, inverse);

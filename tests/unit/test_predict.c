@@ -13,6 +13,7 @@
 #include "codec/cascade.h"
 #include "codec/difference.h"
 #include "codec/predict.h"
+#include "codec/stencil_lanes.h"
 #include "codec/stride.h"
 
 /* splitmix64: the same numbers on every machine. */
@@ -329,6 +330,60 @@ test_cascade_covers(void **state)
                         }
 }
 
+/* Random rows and coefficients, as large as they may get. */
+static void
+make_sources(struct row_stencil *r, const int32_t *value, size_t length, uint64_t *random)
+{
+        memset(r, 0, sizeof *r);
+        r->nsources = (unsigned) (next_random(random) % 24);
+        r->shift = (unsigned) (next_random(random) % (STENCIL_MAX_SHIFT + 1));
+        for (unsigned i = 0; i < r->nsources; i++)
+                r->source[i] = (struct row_source) {
+                        value + 8 + next_random(random) % 40, (ptrdiff_t) length,
+                        (ptrdiff_t) (next_random(random) % 7) - 3,
+                        (int32_t) (next_random(random) % 40001) - 20000 };
+}
+
+static void
+assert_lanes_agree(const struct stencil_lanes *lanes)
+{
+        enum { LENGTH = 200 };
+        int32_t value[LENGTH + 64], residual[LENGTH], want[LENGTH], got[LENGTH];
+        double want_sum[LENGTH], got_sum[LENGTH];
+        uint64_t random = 17;
+        for (size_t i = 0; i < LENGTH + 64; i++)
+                value[i] = (int32_t) next_random(&random);
+        for (size_t i = 0; i < LENGTH; i++)
+                residual[i] = (int32_t) next_random(&random);
+        for (unsigned round = 0; round < 2000; round++) {
+                struct row_stencil r;
+                size_t lo = next_random(&random) % 4, hi = lo + next_random(&random) % 190;
+                const int32_t *added = round % 2 == 0 ? residual : NULL;
+                make_sources(&r, value, LENGTH, &random);
+                stencil_lanes_plain.rebuild(&r, lo, hi, added, 127, want);
+                stencil_lanes_plain.sum(&r, lo, hi, want_sum);
+                lanes->rebuild(&r, lo, hi, added, 127, got);
+                lanes->sum(&r, lo, hi, got_sum);
+                assert_memory_equal(want + lo, got + lo, (hi - lo) * sizeof *want);
+                for (size_t x = lo; x < hi; x++)
+                        assert_true(want_sum[x] == got_sum[x]);
+        }
+}
+
+/* Whatever the CPU, the same numbers. */
+static void
+test_lanes_agree(void **state)
+{
+        (void) state;
+#if defined(__x86_64__)
+        if (__builtin_cpu_supports("avx2"))
+                assert_lanes_agree(&stencil_lanes_avx2);
+        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"))
+                assert_lanes_agree(&stencil_lanes_avx512);
+#endif
+        assert_lanes_agree(&stencil_lanes_plain);
+}
+
 /* Decodes damaged parameters with good residuals: any answer but a crash. */
 static void
 decode_damaged(const struct family_methods *family, const struct case_data *c,
@@ -414,6 +469,7 @@ main(void)
                 cmocka_unit_test(test_difference_window),
                 cmocka_unit_test(test_cascade_covers),
                 cmocka_unit_test(test_hidden_stride),
+                cmocka_unit_test(test_lanes_agree),
                 cmocka_unit_test(test_exact),
                 cmocka_unit_test(test_within_half_a_step),
                 cmocka_unit_test(test_holes),
