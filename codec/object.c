@@ -53,7 +53,8 @@ read_index(const struct byte_source *source, struct index *index)
                 err = trailer_parse(tail, n, &size, &trailer, &checksum);
         if (err != CAEFS_OK)
                 return err;
-        if (size > source->size - OBJECT_MAGIC_SIZE - trailer)
+        if (OBJECT_MAGIC_SIZE + trailer > source->size ||
+            size > source->size - OBJECT_MAGIC_SIZE - trailer)
                 return caefs_fail(CAEFS_ERR_CORRUPT, "the index would be larger than the object");
         void *bytes = malloc((size_t) size + 1);
         if (bytes == NULL)
