@@ -311,11 +311,14 @@ pyramid_decode(const struct field_geometry *g, struct cursor *side, struct curso
         return err;
 }
 
+/* The columns of a table are `column`'s: its rows have no neighbourhood to speak of. */
 static bool
 pyramid_applies(const struct field *f)
 {
         const struct field_geometry *g = &f->geometry;
-        return !g->wide && g->step <= INT32_MAX && g->shape.ndim >= 1 && g->shape.ndim <= AXES &&
+        bool table = g->scope == SCOPE_COLUMN && g->shape.ndim > 1 &&
+                     g->shape.extent[g->shape.ndim - 1] <= PYRAMID_MAX_PLANES;
+        return !table && !g->wide && g->step <= INT32_MAX && g->shape.ndim >= 1 && g->shape.ndim <= AXES &&
                g->count >= 8;
 }
 
