@@ -25,12 +25,19 @@ classes_at(const struct rans_steps *s, const __m256i *class_start, const uint8_t
                                        _mm256_adds_epu8(magnitude_at(at - s->distance[3]),
                                                         magnitude_at(at - s->distance[4])));
         __m256i sum = _mm256_adds_epu8(_mm256_adds_epu8(two, two), one);
-        __m256i class = _mm256_setzero_si256();
+        __m256i odd = _mm256_setzero_si256(), even = odd;
+        unsigned c = 1;
 
-        for (unsigned c = 1; c < s->nclasses; c++)
-                class = _mm256_mask_add_epi8(class, _mm256_cmpge_epu8_mask(sum, class_start[c]),
-                                             class, one_more);
-        return class;
+        for (; c + 1 < s->nclasses; c += 2) {
+                odd = _mm256_mask_add_epi8(odd, _mm256_cmpge_epu8_mask(sum, class_start[c]), odd,
+                                           one_more);
+                even = _mm256_mask_add_epi8(even, _mm256_cmpge_epu8_mask(sum, class_start[c + 1]),
+                                            even, one_more);
+        }
+        if (c < s->nclasses)
+                odd = _mm256_mask_add_epi8(odd, _mm256_cmpge_epu8_mask(sum, class_start[c]), odd,
+                                           one_more);
+        return _mm256_add_epi8(odd, even);
 }
 
 /* Decodes sixteen lanes; their tokens come in *TOKEN. */
@@ -76,8 +83,8 @@ rans_decode_avx512(struct rans_lanes *lanes, const struct rans_steps *steps, uin
                                        &token[0]);
                 second = decode_sixteen(steps, second, _mm256_extracti128_si256(class, 1), &word,
                                         &token[1]);
-                _mm_storeu_si128((__m128i *) tokens, token[0]);
-                _mm_storeu_si128((__m128i *) (tokens + 16), token[1]);
+                /* One store, so that loads of the next steps can be served from it. */
+                _mm256_storeu_si256((__m256i *) tokens, _mm256_set_m128i(token[1], token[0]));
         }
         _mm512_storeu_si512(lanes->state, first);
         _mm512_storeu_si512(lanes->state + 16, second);

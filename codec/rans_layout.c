@@ -1,8 +1,9 @@
 /* codec/rans_layout.c - how the tokens of a segment lie in steps of 32 lanes. */
 #include "codec/rans_layout.h"
 
-/* Steps handled together when lanes are taken apart: they fit the nearest cache. */
-#define TILE 64
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 struct rans_layout
 rans_layout_of(const struct residual_segment *s)
@@ -54,6 +55,53 @@ rans_layout_forward(const struct rans_layout *l, const uint8_t *tokens, uint8_t 
         }
 }
 
+#if defined(__SSE2__)
+/* 16 steps of 16 lanes to 16 tokens of each lane. */
+static inline void
+turn_square(const uint8_t *steps, uint8_t *const to[16], size_t at)
+{
+        __m128i a[16], b[16];
+
+        for (unsigned i = 0; i < 16; i++)
+                a[i] = _mm_loadu_si128((const __m128i *) (steps + i * RANS_LANES));
+        /* Each round joins rows eight apart; after four, rows have become columns. */
+        for (unsigned round = 0; round < 4; round++) {
+                for (unsigned i = 0; i < 8; i++) {
+                        b[2 * i] = _mm_unpacklo_epi8(a[i], a[i + 8]);
+                        b[2 * i + 1] = _mm_unpackhi_epi8(a[i], a[i + 8]);
+                }
+                memcpy(a, b, sizeof a);
+        }
+        for (unsigned i = 0; i < 16; i++)
+                _mm_storeu_si128((__m128i *) (to[i] + at), a[i]);
+}
+
+/* Returns how many steps were done: a multiple of 16. */
+static size_t
+turn_squares(const struct rans_layout *l, const uint8_t *steps, uint8_t *tokens)
+{
+        uint8_t *to[RANS_LANES];
+        size_t t = 0;
+
+        for (size_t lane = 0; lane < RANS_LANES; lane++)
+                to[lane] = tokens + lane_start(l, lane);
+        for (; t + 16 <= l->nsteps; t += 16) {
+                turn_square(steps + t * RANS_LANES, to, t);
+                turn_square(steps + t * RANS_LANES + 16, to + 16, t);
+        }
+        return t;
+}
+#else
+static size_t
+turn_squares(const struct rans_layout *l, const uint8_t *steps, uint8_t *tokens)
+{
+        (void) l;
+        (void) steps;
+        (void) tokens;
+        return 0;
+}
+#endif
+
 void
 rans_layout_back(const struct rans_layout *l, const uint8_t *steps, uint8_t *tokens)
 {
@@ -61,15 +109,11 @@ rans_layout_back(const struct rans_layout *l, const uint8_t *steps, uint8_t *tok
                 memcpy(tokens, steps, l->count);
                 return;
         }
-        for (size_t tile = 0; tile < l->nsteps; tile += TILE) {
-                size_t n = l->nsteps - tile < TILE ? l->nsteps - tile : TILE;
-                for (size_t lane = 0; lane < RANS_LANES; lane++) {
-                        uint8_t *to = tokens + lane_start(l, lane) + tile;
-                        const uint8_t *from = steps + tile * RANS_LANES + lane;
-                        for (size_t t = 0; t < n; t++)
-                                to[t] = from[t * RANS_LANES];
-                }
+        size_t done = turn_squares(l, steps, tokens);
+        for (size_t lane = 0; lane < RANS_LANES; lane++) {
+                uint8_t *to = tokens + lane_start(l, lane);
+                size_t n = l->nsteps + (lane < l->rest);
+                for (size_t t = done; t < n; t++)
+                        to[t] = steps[t * RANS_LANES + lane];
         }
-        for (size_t lane = 0; lane < l->rest; lane++)
-                tokens[lane_start(l, lane) + l->nsteps] = steps[l->nsteps * RANS_LANES + lane];
 }

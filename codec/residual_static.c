@@ -8,6 +8,7 @@
 
 #include "codec/rans_layout.h"
 #include "codec/residual_coder.h"
+#include "codec/token_expand.h"
 
 #define MAX_KINDS   64          /* kinds beyond share the last one's model */
 #define STATE_BYTES (4 * RANS_LANES)
@@ -245,94 +246,6 @@ decode_tokens(struct rans_lanes *lanes, const struct residuals *r, const struct 
         return CAEFS_OK;
 }
 
-/* Token values by token: base code and raw bits. */
-struct token_table {
-        uint64_t base[TOKEN_LIMIT];
-        uint8_t  raw[TOKEN_LIMIT];
-};
-
-static void
-token_table_fill(struct token_table *t, struct token_rule rule, unsigned width)
-{
-        for (unsigned i = 0; i < token_count(rule, width); i++) {
-                t->base[i] = token_base(rule, i);
-                t->raw[i] = (uint8_t) token_raw_bits(rule, i);
-        }
-}
-
-static size_t
-raw_bytes(const struct token_table *t, const uint8_t *tokens, size_t n)
-{
-        uint64_t bits = 0;
-
-        for (size_t i = 0; i < n; i++)
-                bits += t->raw[tokens[i]];
-        return (size_t) ((bits + 7) / 8);
-}
-
-/* The 57 or more bits at BIT, lowest first. Eight bytes can be read behind RAW's end. */
-static inline uint64_t
-peek_bits(const uint8_t *raw, uint64_t bit)
-{
-        uint64_t v = 0;
-
-        for (unsigned k = 0; k < 8; k++)
-                v |= (uint64_t) raw[(bit >> 3) + k] << (8 * k);
-        return v >> (bit & 7);
-}
-
-static inline uint64_t
-take_bits(const uint8_t *raw, uint64_t *bit, unsigned n)
-{
-        uint64_t v = peek_bits(raw, *bit) & ((UINT64_C(1) << n) - 1);
-
-        if (n > 56) {
-                unsigned low = 32;
-                v = peek_bits(raw, *bit) & UINT32_MAX;
-                v |= (peek_bits(raw, *bit + low) & ((UINT64_C(1) << (n - low)) - 1)) << low;
-        }
-        *bit += n;
-        return v;
-}
-
-/* Tokens that are their own codes. */
-static void
-expand_plain(const struct residuals *r, const uint8_t *tokens)
-{
-        if (r->wide) {
-                int64_t *to = r->value;
-                for (size_t i = 0; i < r->count; i++)
-                        to[i] = (tokens[i] >> 1) ^ -(tokens[i] & 1);
-        } else {
-                int32_t *to = r->value;
-                for (size_t i = 0; i < r->count; i++)
-                        to[i] = (tokens[i] >> 1) ^ -(tokens[i] & 1);
-        }
-}
-
-static void
-expand_raw(const struct residuals *r, const struct token_table *t, const uint8_t *tokens,
-           const uint8_t *raw)
-{
-        uint64_t bit = 0;
-
-        if (r->wide) {
-                int64_t *to = r->value;
-                for (size_t i = 0; i < r->count; i++)
-                        to[i] = zigzag_decode(t->base[tokens[i]] +
-                                              take_bits(raw, &bit, t->raw[tokens[i]]));
-        } else {
-                int32_t *to = r->value;
-                for (size_t i = 0; i < r->count; i++) {
-                        uint64_t code = t->base[tokens[i]];
-                        unsigned n = t->raw[tokens[i]];
-                        code += peek_bits(raw, bit) & ((UINT64_C(1) << n) - 1);
-                        bit += n;
-                        to[i] = (int32_t) zigzag_decode(code);
-                }
-        }
-}
-
 /* What the states carry must be all that is left of them. */
 static bool
 take_seed(const struct rans_lanes *lanes, size_t used, uint8_t seed[SEED_BYTES])
@@ -355,23 +268,21 @@ static enum caefs_err
 expand(const struct residuals *r, const struct static_header *h, const uint8_t *tokens,
        const struct rans_lanes *lanes, struct cursor *in, struct arena *arena)
 {
-        struct token_table table;
-
-        token_table_fill(&table, h->rule, r->wide ? 64 : 32);
-        size_t size = raw_bytes(&table, tokens, r->count);
+        size_t size = (size_t) ((token_raw_total(h->rule, tokens, r->count) + 7) / 8);
         size_t rest = size > SEED_BYTES ? size - SEED_BYTES : 0;
         const uint8_t *tail = cursor_take(in, rest);
-        uint8_t *raw = tail == NULL ? NULL : arena_alloc(arena, SEED_BYTES + rest + 8);
+        uint8_t *raw = tail == NULL ? NULL : arena_alloc(arena, SEED_BYTES + rest +
+                                                        TOKEN_RAW_MARGIN);
         if (tail != NULL && raw == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "no memory for residuals");
         if (tail == NULL || !take_seed(lanes, size < SEED_BYTES ? size : SEED_BYTES, raw))
                 return caefs_fail(CAEFS_ERR_CORRUPT, "residuals: raw bits are damaged");
         memcpy(raw + SEED_BYTES, tail, rest);
-        memset(raw + SEED_BYTES + rest, 0, 8);
-        if (size == 0)
-                expand_plain(r, tokens);
+        memset(raw + SEED_BYTES + rest, 0, TOKEN_RAW_MARGIN);
+        if (r->wide)
+                token_expand_wide(h->rule, tokens, r->count, raw, r->value);
         else
-                expand_raw(r, &table, tokens, raw);
+                token_expand(h->rule, tokens, r->count, raw, r->value);
         return CAEFS_OK;
 }
 
@@ -419,19 +330,25 @@ static const struct token_rule rules[] = {
         { 4, 1 }, { 4, 2 }, { 5, 1 }, { 5, 2 }, { 6, 1 }
 };
 
-/* Entropy of N tokens by COUNT, with raw bits and a table. */
+/* What tables and time are worth, in bits: of a token that occurs, once; and of
+ * a residual that has raw bits, since it takes longer to decode. */
+static const double bits_a_token = 20, bits_a_raw = 0.03;
+
+/* Bits for the tokens in COUNT, a sample of one in STRIDE, with raw bits and table. */
 static double
-order_zero_cost(const uint32_t *count, struct token_rule rule, unsigned ntokens)
+rule_cost(const uint32_t *count, size_t stride, struct token_rule rule, unsigned ntokens)
 {
-        double sum = 0, bits = 0;
+        double sum = 0, bits = 0, table = 0;
 
         for (unsigned t = 0; t < ntokens; t++) {
                 if (count[t] == 0)
                         continue;
+                unsigned raw = token_raw_bits(rule, t);
                 sum += count[t];
-                bits += 12 + count[t] * (token_raw_bits(rule, t) - log2(count[t]));
+                table += bits_a_token;
+                bits += count[t] * (raw + (raw > 0 ? bits_a_raw : 0) - log2(count[t]));
         }
-        return bits + (sum > 0 ? sum * log2(sum) : 0);
+        return table + (double) stride * (bits + (sum > 0 ? sum * log2(sum) : 0));
 }
 
 /* The rule that suits R, by a sample. */
@@ -439,7 +356,7 @@ static struct token_rule
 choose_rule(const struct residuals *r)
 {
         unsigned width = r->wide ? 64 : 32;
-        size_t stride = r->count / 16384 + 1;
+        size_t stride = r->count / 8192 + 1;
         struct token_rule best = rules[0];
         double least = INFINITY;
 
@@ -447,9 +364,12 @@ choose_rule(const struct residuals *r)
                 uint32_t count[TOKEN_LIMIT] = { 0 };
                 if (!token_rule_valid(rules[i], width))
                         continue;
+                /* Where residuals are large, more tokens of their own blur the contexts. */
+                if (rules[i].split > 4 && least > 7 * (double) r->count)
+                        break;
                 for (size_t k = 0; k < r->count; k += stride)
                         count[token_of(rules[i], zigzag_encode(residual_get(r, k)))]++;
-                double cost = order_zero_cost(count, rules[i], token_count(rules[i], width));
+                double cost = rule_cost(count, stride, rules[i], token_count(rules[i], width));
                 if (cost < least) {
                         least = cost;
                         best = rules[i];
