@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Goal of this test: caefs train on plain files.
+# - what repeats is learnt, pays, and is written; encode and decode use it;
+# - the same seed gives the same model, another seed another one;
+# - what does not pay is declined: exit 0, no file, unless --family cae;
+# - a model to start from, a part of the data, layers and activation are taken;
+# - SIGINT keeps the best so far; wrong options and missing files are named.
+. "$(dirname "$0")/../functions.sh"
+requires_python
+
+"$PYTHON" - "$tmp" <<'EOF'
+import sys, numpy as np
+r = np.random.default_rng(1)
+def blocks(n):
+    shape = np.abs(np.sin(np.arange(64) * 12.9898) * 43758.5453) % 1 + 0.5
+    level = r.uniform(1, 4, size=(n, 1))
+    return (level * shape ** level).ravel().astype("f4")
+np.save(sys.argv[1] + "/blocks.npy", blocks(8000))
+np.save(sys.argv[1] + "/more.npy", blocks(800))
+np.save(sys.argv[1] + "/noise.npy", r.standard_normal(60000))
+blocks(2000).tofile(sys.argv[1] + "/raw.bin")
+open(sys.argv[1] + "/text", "w").write("no numbers here\n" * 1000)
+EOF
+train() { "$CAEFS" train --progress never --bound pwrel:0.1 "$@"; }
+quick=(--layers 64,16,1 --epochs 40 --time-limit 120)
+field() { "$PYTHON" -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+
+train "${quick[@]}" --out "$tmp/a" "$tmp/blocks.npy" >"$tmp/log"
+grep -q 'fewer bytes' "$tmp/log" || fail "what repeats does not pay: $(cat "$tmp/log")"
+"$CAEFS" encode -q --bound pwrel:0.1 --model "$tmp/a" "$tmp/more.npy" "$tmp/with"
+"$CAEFS" encode -q --bound pwrel:0.1 "$tmp/more.npy" "$tmp/without"
+[ "$(stat -c %s "$tmp/with")" -lt "$(stat -c %s "$tmp/without")" ] ||
+    fail "files do not become smaller with the model"
+"$CAEFS" decode -q --model "$tmp/a" "$tmp/with" "$tmp/back.npy"
+"$PYTHON" - "$tmp" <<'EOF'
+import sys, numpy as np
+x, y = (np.load(sys.argv[1] + n).astype("f8") for n in ("/more.npy", "/back.npy"))
+assert (np.abs(y - x) <= 0.1 * np.abs(x)).all()
+EOF
+fails_with 2 "$CAEFS" decode -q "$tmp/with" "$tmp/back.npy" 2>"$tmp/err"
+grep -qi model "$tmp/err" || fail "a missing model is not named: $(cat "$tmp/err")"
+
+train -q "${quick[@]}" --out "$tmp/b" --threads 1 "$tmp/blocks.npy"
+cmp "$tmp/a" "$tmp/b" || fail "the same seed gives another model"
+train -q "${quick[@]}" --out "$tmp/b" --seed 2 --activation relu "$tmp/blocks.npy"
+! cmp -s "$tmp/a" "$tmp/b" || fail "another seed gives the same model"
+
+train --json "${quick[@]}" --out "$tmp/c" "$tmp/noise.npy" >"$tmp/json"
+[ "$(field pays <"$tmp/json")" = False ] || fail "noise pays"
+[ ! -e "$tmp/c" ] || fail "a model that does not pay is written"
+train --json "${quick[@]}" --out "$tmp/c" "$tmp/text" >"$tmp/json"
+[ "$(field pays <"$tmp/json")" = False ] && [ ! -e "$tmp/c" ] || fail "text pays"
+train -q "${quick[@]}" --family cae --out "$tmp/c" "$tmp/noise.npy"
+[ -s "$tmp/c" ] || fail "--family cae writes nothing"
+
+# a directory, raw files, a model to start from, a part of the data
+mkdir "$tmp/d"
+cp "$tmp/blocks.npy" "$tmp/more.npy" "$tmp/text" "$tmp/d"
+train --json --from "$tmp/a" --proportion 0.5 --activation sigmoid --epochs 5 --family cae \
+    --out "$tmp/e" "$tmp/d" >"$tmp/json"
+[ "$(field files <"$tmp/json")" = 3 ] || fail "files of a directory: $(cat "$tmp/json")"
+train -q "${quick[@]}" --dtype f32 --layout raw --family cae --out "$tmp/f" "$tmp/raw.bin"
+
+"$CAEFS" train -q --bound pwrel:0.1 --time-limit 100 --epochs 1000000 --layers 64,16,1 \
+    --family cae --out "$tmp/g" "$tmp/blocks.npy" &
+sleep 2
+kill -INT $!
+wait $! || fail "SIGINT: exit status $?"
+[ -s "$tmp/g" ] || fail "SIGINT loses what was learnt"
+
+for wrong in "--layers 0" "--layers 8,,4" "--proportion 0" "--proportion 2" "--epochs 1.5" \
+    "--time-limit -1" "--family no" "--activation tanh" "--seed x" "--bound abs" ""; do
+    # shellcheck disable=SC2086 # the words are the arguments
+    fails_with 1 "$CAEFS" train $wrong >"$tmp/out" 2>"$tmp/err"
+    [ -s "$tmp/err" ] || fail "'$wrong' is silent"
+done
+status=0
+train --out "$tmp/h" "$tmp/missing" 2>"$tmp/err" || status=$?
+[ $status -gt 1 ] || fail "a missing file: exit status $status"
+grep -q missing "$tmp/err" || fail "a missing file is not named: $(cat "$tmp/err")"
