@@ -108,7 +108,7 @@ put_version(struct store *s, unsigned name, size_t size, uint64_t seed, enum how
         free(data);
 }
 
-/* Writes over the middle of what is there, in place for whoever looks. */
+/* Writes over two places of what is there: a crash in between would show. */
 static void
 patch_version(struct store *s, unsigned name, const char *text)
 {
@@ -120,10 +120,13 @@ patch_version(struct store *s, unsigned name, const char *text)
         if (n->count == 0 || old->is_absent || old->size < 100)
                 return;
         struct version *v = begin_version(name, old->data, old->size);
+        size_t          last = v->size - strlen(text);
         memcpy(v->data + 50, text, strlen(text));
+        memcpy(v->data + last, text, strlen(text));
         assert_ok(store_lookup(s, ROOT, name_of(name), &st));
         assert_ok(store_file_open(s, st.st_ino, O_RDWR, &f));
         put(f, text, strlen(text), 50);
+        put(f, text, strlen(text), last);
         store_file_release(f);
         store_forget(s, st.st_ino, 1);
 }
