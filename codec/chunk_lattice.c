@@ -286,8 +286,13 @@ proposals_for(const struct search *s, size_t column, struct proposals *all)
         struct grid         g;
 
         *all = (struct proposals) { .n = 0 };
-        if (fit_bound(s, column, &g))
+        if (fit_bound(s, column, &g)) {
+                if (s->options->effort == EFFORT_FAST) {
+                        *all = (struct proposals) { .of = { { .grid = g } }, .n = 1 };
+                        return CAEFS_OK;
+                }
                 propose(all, &g, values, n, stride);
+        }
         grid_fit_bits(p->dtype, values, n, stride, &g);
         propose(all, &g, values, n, stride);
         if (grid_fit_single(p->dtype, values, n, stride, &g))
@@ -331,11 +336,8 @@ mark_fills(const struct search *s, bool with_fill, uint8_t *hole)
 {
         const struct plane *p = s->plane;
 
-        for (size_t i = 0; i < p->count; i++) {
-                uint64_t bits = value_bits(p->dtype, s->values, i);
-                if (with_fill && bits == s->fill.bits)
-                        hole[i] = 1;
-        }
+        for (size_t i = 0; with_fill && i < p->count; i++)
+                hole[i] |= value_bits(p->dtype, s->values, i) == s->fill.bits;
         for (size_t c = 0; c < p->columns && dtype_is_float(p->dtype); c++) {
                 if (s->statistics[c].finite == s->statistics[c].count)
                         continue;

@@ -134,16 +134,20 @@ grid_fit_bits(enum dtype t, const void *values, size_t n, size_t stride, struct 
         int64_t  low = INT64_MAX, high = INT64_MIN;
         uint64_t used = 0;
 
-        for (size_t i = 0; i < n; i++) {
-                uint64_t bits = value_bits(t, values, i * stride);
-                int64_t  key = value_key(t, bits);
-                used |= bits;
-                low = key < low ? key : low;
-                high = key > high ? key : high;
-        }
         *g = (struct grid) { .kind = GRID_BITS, .dtype = t, .step = 1 };
         if (dtype_size(t) <= 4)
                 return;
+        for (size_t at = 0; at < n; at += BLOCK) {
+                int64_t key[BLOCK];
+                size_t  count = n - at < BLOCK ? n - at : BLOCK;
+                values_to_keys(t, (const char *) values + at * stride * dtype_size(t), count,
+                               stride, key);
+                for (size_t i = 0; i < count; i++) {
+                        used |= value_bits_of_key(t, key[i]);
+                        low = key[i] < low ? key[i] : low;
+                        high = key[i] > high ? key[i] : high;
+                }
+        }
         g->shift = used == 0 ? 0 : (unsigned) __builtin_ctzll(used);
         grid_fit_width(g, low >> g->shift, high >> g->shift);
 }

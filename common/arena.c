@@ -6,6 +6,7 @@
 
 #define ALIGNMENT     64
 #define BLOCK_MINIMUM ((size_t) 1 << 20)
+#define BLOCK_GROWTH_LIMIT ((size_t) 1 << 26)
 
 /* The header takes one alignment unit, so that the payload stays aligned. */
 struct arena_block {
@@ -27,6 +28,18 @@ block_new(size_t size)
         return block;
 }
 
+/* Blocks grow towards the top, so that a released one serves again as the spare
+ * of the one below it, whatever is asked for next. */
+static size_t
+size_of_next(const struct arena_block *block, size_t size)
+{
+        size_t least = block == NULL ? BLOCK_MINIMUM : block->size * 2;
+
+        if (least > BLOCK_GROWTH_LIMIT)
+                least = BLOCK_GROWTH_LIMIT;
+        return size < least ? least : size;
+}
+
 void *
 arena_alloc(struct arena *a, size_t size)
 {
@@ -39,7 +52,7 @@ arena_alloc(struct arena *a, size_t size)
                 if (next != NULL && next->size >= size) {
                         block->spare = NULL;
                 } else {
-                        next = block_new(size < BLOCK_MINIMUM ? BLOCK_MINIMUM : size);
+                        next = block_new(size_of_next(block, size));
                         if (next == NULL)
                                 return NULL;
                 }
