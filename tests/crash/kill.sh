@@ -17,6 +17,7 @@ rounds=8
 make_store "$store"
 mount_store "$store" "$mnt" -o commit=0.2
 mkdir "$mnt/lossless" "$mnt/lossy"
+"$CAEFS" set effort=fast "$mnt"
 "$CAEFS" set bound=abs:0.5 "$mnt/lossy"
 "$CAEFS" sync "$mnt"
 

@@ -13,6 +13,7 @@ requires_python
 
 make_store "$tmp/store"
 mount_store "$tmp/store" "$tmp/mnt"
+"$CAEFS" set effort=fast "$tmp/mnt"
 cd "$tmp/mnt"
 
 "$PYTHON" - <<'EOF'

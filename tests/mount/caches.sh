@@ -11,6 +11,7 @@ requires_python
 store=$tmp/store mnt=$tmp/mnt
 make_store "$store"
 mount_store "$store" "$mnt" -o cache=8M
+"$CAEFS" set effort=fast "$mnt"
 "$PYTHON" - "$mnt" <<'EOF'
 import numpy as np, sys
 for i in range(8):

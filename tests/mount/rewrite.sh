@@ -11,7 +11,7 @@ requires_python
 store=$tmp/store mnt=$tmp/mnt
 make_store "$store"
 mount_store "$store" "$mnt"
-"$CAEFS" set bound=rel:1e-3 "$mnt"
+"$CAEFS" set bound=rel:1e-3 effort=fast "$mnt"
 mkdir "$mnt/pw"
 "$CAEFS" set bound=pwrel:1e-2 "$mnt/pw"
 

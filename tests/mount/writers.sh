@@ -12,6 +12,7 @@ requires_python
 store=$tmp/store mnt=$tmp/mnt
 make_store "$store"
 mount_store "$store" "$mnt"
+"$CAEFS" set effort=fast "$mnt"
 mkdir "$tmp/plain"
 
 # The same program writes on the mount and on the file system below.
