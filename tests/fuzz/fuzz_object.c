@@ -1,9 +1,8 @@
 /* fuzz_object.c - hostile objects: an error or some bytes, never a crash.
  *
- * The first byte says how the rest is taken.  Even: as an object.  Odd: as payload and
- * index, the second byte saying how long the index is (in 1/256 of the rest);
- * magic and trailer are put around them, so that the checksum of the index is
- * right and the parsers behind it are reached. */
+ * The input is an object, so that real ones are seeds; where it ends in a trailer
+ * the checksum of the index is made right first, so that the parsers behind it are
+ * reached. */
 #include <stdlib.h>
 
 #include "codec/object.h"
@@ -29,17 +28,18 @@ read_memory(void *context, void *buffer, size_t n, uint64_t offset)
 static void
 make_object(const uint8_t *data, size_t size, struct bytes *object)
 {
-        if (size < 2 || data[0] % 2 == 0) {
-                bytes_put(object, data + (size > 0), size - (size > 0));
+        uint64_t index_size;
+        size_t   trailer_size;
+        uint32_t checksum;
+
+        bytes_put(object, data, size);
+        if (object->failed || size == 0 ||
+            trailer_parse(data, size, &index_size, &trailer_size, &checksum) != CAEFS_OK ||
+            index_size > size - trailer_size)
                 return;
-        }
-        size_t rest = size - 2;
-        size_t index_size = rest * data[1] / 255;
-        bytes_put(object, object_magic, OBJECT_MAGIC_SIZE);
-        bytes_put(object, data + 2, rest);
-        if (!object->failed)
-                trailer_write(object->data + object->size - index_size, index_size, object->size,
-                              object);
+        object->size -= trailer_size;
+        trailer_write(object->data + object->size - index_size, (size_t) index_size,
+                      object->size, object);
 }
 
 static void
