@@ -101,6 +101,8 @@ struct gathering {
         size_t                      largest;    /* values of a piece */
         void                       *raw;
         double                     *value;
+        double                      steps;      /* sum of normalised steps */
+        size_t                      nsteps;
 };
 
 static enum caefs_err
@@ -317,8 +319,9 @@ read_transformed(const struct gathering *g, const struct train_piece *p)
         return err;
 }
 
-/* One column of a piece to 0..1; what is missing repeats the value before. */
-static void
+/* One column of a piece to 0..1; what is missing repeats the value before.  Returns
+ * what 1 stands for. */
+static double
 normalise(const double *value, size_t n, size_t stride, float *out)
 {
         struct range r = { .low = INFINITY, .high = -INFINITY };
@@ -335,18 +338,35 @@ normalise(const double *value, size_t n, size_t stride, float *out)
                 last = isnan(v) ? last : (float) ((v - r.low) * scale);
                 out[i * stride] = last;
         }
+        return r.high > r.low ? r.high - r.low : 0;
+}
+
+/* Counts the step of a column whose values extend so far. */
+static void
+note_step(struct gathering *g, const struct train_piece *p, size_t column, double extent)
+{
+        double step = 0;
+
+        if (extent <= 0)
+                return;
+        if (p->amounts != NULL)
+                step = 2 * p->amounts[column];
+        else if (g->options->bound.mode == BOUND_PWREL && g->options->bound.amount < 1)
+                step = 2 * atanh(g->options->bound.amount) / log(2);
+        g->steps += step / extent;
+        g->nsteps++;
 }
 
 /* The blocks of a piece at OUT, the last one padded; returns how many. */
 static size_t
-piece_blocks(const struct gathering *g, const struct train_piece *p, float *out)
+piece_blocks(struct gathering *g, const struct train_piece *p, float *out)
 {
         const size_t columns = columns_of(p->input, g->options->scope);
         const size_t block = g->data->block;
         const size_t nblocks = (p->count + block - 1) / block;
 
         for (size_t c = 0; c < columns; c++)
-                normalise(g->value + c, p->count / columns, columns, out + c);
+                note_step(g, p, c, normalise(g->value + c, p->count / columns, columns, out + c));
         for (size_t i = p->count; i < nblocks * block; i++)
                 out[i] = out[i - 1];
         return nblocks;
@@ -380,6 +400,7 @@ gather_blocks(struct gathering *g, size_t wanted, const bool *is_held)
                 d->nblocks += piece_blocks(g, p, d->value + d->nblocks * d->block);
                 d->learnt_values += p->count;
         }
+        d->step = g->nsteps > 0 ? g->steps / (double) g->nsteps : 0;
         return CAEFS_OK;
 }
 

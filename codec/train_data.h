@@ -44,6 +44,9 @@ struct train_data {
         size_t              nheld;
         uint64_t            total_bytes;        /* raw, of all inputs */
         uint64_t            learnt_values;
+        double              step;       /* twice the allowed error, in units of normalised
+                                         * values: the mean over pieces and columns; 0:
+                                         * nothing may be lost */
         double            **amounts;    /* (ninputs), each owned; entries may be NULL */
         size_t              ninputs;
 };

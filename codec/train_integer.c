@@ -71,6 +71,7 @@ learner_quantise(struct learner *l, const float *x, size_t n, bool wide)
                         c->high = c->low + LEAST_EXTENT;
         }
         l->layer[l->nlayers - 1].wide = wide;
+        l->layer[l->nlayers - 1].largest = wide ? NETWORK_WIDE_WEIGHT : NETWORK_NARROW_WEIGHT;
         limit_last_step(l);
         l->quantised = true;
 }

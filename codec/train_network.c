@@ -14,6 +14,10 @@
 #define HIDDEN_LEVELS 1023
 #define LATENT_LEVELS 255
 
+/* Largest integer weights.  The encoder's only have to find latents, which a search
+ * improves (codec/cae_search.h), so its weights are coarse: they take half the bytes. */
+#define ENCODER_WEIGHT 15
+
 /* Adding and taking away this rounds a float of magnitude below 2^22 to an integer. */
 #define ROUNDER 12582912.0f
 
@@ -21,12 +25,6 @@ static float
 rounded_to_integer(float v)
 {
         return (v + ROUNDER) - ROUNDER;
-}
-
-static float
-largest_weight(const struct learner_layer *k)
-{
-        return k->wide ? NETWORK_WIDE_WEIGHT : NETWORK_NARROW_WEIGHT;
 }
 
 /* ---- making ---- */
@@ -49,6 +47,7 @@ lay_out(struct learner *l, const unsigned *layer, unsigned nlayers, enum activat
                         .out = down ? layer[k + 1] : layer[l->nlayers - k - 1],
                         .activation = last || (latent && inner == LEARNER_RELU) ? LEARNER_LINEAR
                                                                                 : inner,
+                        .largest = down ? ENCODER_WEIGHT : NETWORK_NARROW_WEIGHT,
                         .levels = last ? 0 : latent ? LATENT_LEVELS : HIDDEN_LEVELS,
                         .high = 1,
                 };
@@ -157,7 +156,7 @@ round_weights(struct learner_layer *c)
 
         for (size_t i = 0; i < n; i++)
                 largest = fmaxf(largest, fabsf(c->weight[i]));
-        c->weight_step = largest > 0 ? fmaxf(largest / largest_weight(c), c->least_step) : 1;
+        c->weight_step = largest > 0 ? fmaxf(largest / (float) c->largest, c->least_step) : 1;
         const float inverse = 1 / c->weight_step;
         for (size_t i = 0; i < n; i++)
                 c->rounded[i] = rounded_to_integer(c->weight[i] * inverse) * c->weight_step;

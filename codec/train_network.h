@@ -39,7 +39,8 @@ enum learner_activation {
 struct learner_layer {
         unsigned                in, out;
         enum learner_activation activation;
-        bool                    wide;           /* weights in steps of 1 / 16319 of the largest */
+        bool                    wide;           /* the largest weight may exceed 127 */
+        int32_t                 largest;        /* integer weight */
         int32_t                 levels;         /* largest activation going out; 0: not rounded */
         float                   low, high;      /* what 0 and LEVELS stand for */
         float                   weight_step;    /* of the rounded weights */

@@ -29,9 +29,10 @@
 #define VALIDATION_SHARE 10
 #define MOST_VALIDATION  2048
 
-/* Root mean square error, of a range of 1, below which rounding the last layer's
- * weights to 127 steps would be felt. */
-#define WIDE_BELOW 0.004
+/* Rounding the last layer's weights to 127 steps is felt where both the root mean
+ * square error and the step of the bound, of a range of 1, are smaller than these. */
+#define WIDE_BELOW      0.004
+#define WIDE_BELOW_STEP 0.02
 
 #define WATCH_INTERVAL 0.1      /* seconds */
 
@@ -39,6 +40,7 @@ struct run {
         const struct train_options *options;
         const float                *value;      /* (ntrain + nvalidation, block) */
         size_t                      block, ntrain, nvalidation;
+        double                      step;       /* train_data's */
         size_t                     *order;      /* (ntrain) */
         float                      *batch;      /* (batch, block) */
         struct random               random;
@@ -261,7 +263,8 @@ run_quantised(struct run *r, const struct stage *first)
         };
 
         learner_restore(&r->learner);
-        learner_quantise(&r->learner, r->value, r->ntrain, sqrt(first->best) < WIDE_BELOW);
+        learner_quantise(&r->learner, r->value, r->ntrain,
+                         sqrt(first->best) < WIDE_BELOW && r->step < WIDE_BELOW_STEP);
         second.best = validation_loss(r);
         learner_keep(&r->learner);
         r->epochs = r->epoch + length;
@@ -319,6 +322,7 @@ train_run(const struct train_options *o, struct train_data *data, train_watch *w
         nvalidation = nvalidation > MOST_VALIDATION ? MOST_VALIDATION : nvalidation;
         struct run r = {
                 .options = &options, .value = data->value, .block = data->block,
+                .step = data->step,
                 .nvalidation = nvalidation, .ntrain = data->nblocks - nvalidation,
                 .started = train_clock(), .watch = watch_function, .context = context,
         };

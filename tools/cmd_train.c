@@ -31,7 +31,7 @@ const char help_train[] =
         "\n"
         "  --out FILE          write the model to FILE and install nothing\n"
         CODEC_BOUND_HELP
-        "                      (both: the directory's own, without --out)\n"
+        "                      (default: both as PATH's on its mount)\n"
         "  --family auto|NAME  cae: keep the model even when it does not pay\n"
         "  --layers N,N,...    units of the encoder's layers, from the block to\n"
         "                      the latents (default: 512,64,8,1; a table with\n"
@@ -221,10 +221,9 @@ static bool property(const struct tool_path *p, const char *name,
 }
 
 /* What the user did not say, the first directory's properties do. */
-static void take_properties(struct command *cmd)
+static void take_properties(struct command *cmd, const struct tool_path *p)
 {
         struct layout_hint *hint = &cmd->codec.hint;
-        const struct tool_path *p = &cmd->path[0];
         struct tool_property v;
 
         if (!cmd->codec.bound_given && property(p, "bound", &v))
@@ -241,6 +240,20 @@ static void take_properties(struct command *cmd)
                                                               : LAYOUT_AUTO;
 }
 
+/* With --out, what lies on a mount has properties all the same. */
+static void take_properties_of_mount(struct command *cmd, const char *name)
+{
+        char *root = tool_path_mount_root(name);
+        struct tool_path p;
+
+        if (root != NULL && tool_path_open(name, false, &p) == CAEFS_OK) {
+                take_properties(cmd, &p);
+                tool_path_close(&p);
+        }
+        free(root);
+        caefs_detail_clear();
+}
+
 static enum caefs_err open_paths(struct command *cmd, int n, char **names)
 {
         enum caefs_err err = CAEFS_OK;
@@ -254,7 +267,7 @@ static enum caefs_err open_paths(struct command *cmd, int n, char **names)
                         cmd->npaths++;
         }
         if (err == CAEFS_OK)
-                take_properties(cmd);
+                take_properties(cmd, &cmd->path[0]);
         return err;
 }
 
@@ -520,6 +533,8 @@ static int train(struct command *cmd, int n, char **names)
 
         if (cmd->out == NULL)
                 err = open_paths(cmd, n, names);
+        else
+                take_properties_of_mount(cmd, names[0]);
         if (err == CAEFS_OK && cmd->from != NULL) {
                 where = cmd->from;
                 err = load_warm_start(cmd);
