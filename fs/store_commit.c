@@ -5,9 +5,11 @@
  * large, and when the store closes.
  *
  * A commit must not fail for want of space, since callers have been told of the
- * changes in it.  So the store keeps a file of STORE_RESERVE_BYTES really allocated,
- * gives it back to the disk when a commit might need it, keeps transactions below
- * half its size, and meanwhile refuses changes that take more space.
+ * changes in it.  So the store keeps a file of STORE_RESERVE_BYTES really allocated.
+ * While less than SPACE_LOW_BYTES are free beside it, whatever takes space is refused.
+ * A commit that may need more than there is gets the reserve; afterwards the store
+ * takes back what it can, and counts what is missing as not free.  Transactions stay
+ * below half the reserve.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,10 +18,13 @@
 
 #include "fs/store_internal.h"
 
-/* Free bytes of the disk below which operations that need space are refused. */
-#define SPACE_LOW_BYTES  ((uint64_t) 4 << 20)
-#define SPACE_CHECK_MS   50
-#define TRASH_BATCH      256
+#define SPACE_LOW_BYTES    ((uint64_t) 4 << 20)
+/* From here on a look now and then is enough. */
+#define SPACE_AMPLE_BYTES  ((uint64_t) 1 << 30)
+#define SPACE_CHECK_MS     50
+/* What a commit writes beside the pages it changed. */
+#define COMMIT_EXTRA_BYTES ((uint64_t) 1 << 20)
+#define TRASH_BATCH        256
 
 /* ---- space -------------------------------------------------------------- */
 
@@ -37,35 +42,48 @@ bool
 store_space_is_low(struct store *s)
 {
         int64_t now = now_ns() / 1000000;
-        int64_t checked = atomic_load(&s->space_checked);
+        int64_t age = now - atomic_load(&s->space_checked);
 
-        if (checked == 0 || now - checked > SPACE_CHECK_MS || now < checked) {
+        if (age >= 0 && age < SPACE_CHECK_MS)
+                return false;
+        uint64_t space = free_bytes(s);
+        if (space > SPACE_AMPLE_BYTES)
                 atomic_store(&s->space_checked, now);
-                atomic_store(&s->space_is_low, free_bytes(s) < SPACE_LOW_BYTES);
-        }
-        return atomic_load(&s->space_is_low);
+        return space < SPACE_LOW_BYTES + atomic_load(&s->reserve_missing);
 }
 
-/* Before a commit of WEIGHT bytes. */
+/* Before a commit of WEIGHT bytes; commit held, as for reserve_take(). */
 static void
 reserve_give(struct store *s, uint64_t weight)
 {
-        if (s->reserve_fd < 0 || s->reserve_is_given ||
-            free_bytes(s) > 2 * weight + SPACE_LOW_BYTES)
+        if (s->reserve_missing == STORE_RESERVE_BYTES ||
+            free_bytes(s) > 2 * weight + COMMIT_EXTRA_BYTES)
                 return;
-        s->reserve_is_given = io->truncate(s->reserve_fd, 0) == 0;
+        s->reserve_missing = STORE_RESERVE_BYTES;
+        io->truncate(s->reserve_fd, 0);
 }
 
-/* When there is space again. */
+/* Takes back as much of the reserve as there is room for. */
 static void
 reserve_take(struct store *s)
 {
-        if (!s->reserve_is_given || free_bytes(s) < 2 * STORE_RESERVE_BYTES)
-                return;
-        if (io->allocate(s->reserve_fd, 0, 0, STORE_RESERVE_BYTES) == 0)
-                s->reserve_is_given = false;
-        else
-                io->truncate(s->reserve_fd, 0);
+        uint64_t space = s->reserve_missing > 0 ? free_bytes(s) : 0;
+        uint64_t missing = s->reserve_missing;
+        uint64_t add = space < missing ? space / 4096 * 4096 : missing;
+
+        while (add >= 4096 && s->reserve_missing > 0) {
+                uint64_t have = STORE_RESERVE_BYTES - missing;
+                if (io->allocate(s->reserve_fd, 0, have, add) == 0) {
+                        s->reserve_missing = missing - add;
+                        return;
+                }
+                if (errno != ENOSPC) {
+                        /* Such a system cannot keep space for us: then without. */
+                        s->reserve_missing = 0;
+                        return;
+                }
+                add = add / 2 / 4096 * 4096;
+        }
 }
 
 /* ---- changes ------------------------------------------------------------ */

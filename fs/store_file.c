@@ -198,6 +198,8 @@ store_file_write(struct store_file *f, const void *data, size_t n, uint64_t offs
         enum caefs_err err = CAEFS_OK;
         if (offset > STORE_SIZE_MAX || n > STORE_SIZE_MAX - offset)
                 err = CAEFS_ERR_FILE_TOO_BIG;
+        if (err == CAEFS_OK && store_space_is_low(s))
+                err = caefs_fail(CAEFS_ERR_NO_SPACE, "%s: the device is nearly full", s->path);
         if (err == CAEFS_OK)
                 err = staging_prepare(s, f->inode, offset, UINT64_MAX);
         if (err == CAEFS_OK)

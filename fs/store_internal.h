@@ -132,7 +132,7 @@ struct store {
         uint64_t        committed;      /* catalogue: the change that is durable */
         uint64_t        next_object;    /* catalogue: the least number for a new object */
         bool            has_trash;      /* catalogue: rows of trash wait for the commit */
-        bool            reserve_is_given; /* commit: the reserve was returned to the disk */
+        _Atomic uint64_t reserve_missing; /* commit to write: bytes of it not allocated */
 
         pthread_mutex_t drafts;
         struct inode   *first_draft, *last_draft;
@@ -144,8 +144,7 @@ struct store {
         pthread_mutex_t stripe[STORE_STRIPES];
 
         _Atomic uint64_t next_generation;
-        _Atomic int64_t  space_checked;         /* milliseconds of the clock; 0: never */
-        atomic_bool      space_is_low;
+        _Atomic int64_t  space_checked;         /* when there was ample space: milliseconds */
 
         pthread_t       committer;
         bool            has_committer;

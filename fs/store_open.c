@@ -339,8 +339,9 @@ open_for_writing(struct store *s)
         if (s->reserve_fd < 0)
                 return caefs_fail_errno("%s/reserve", s->path);
         struct stat st;
-        s->reserve_is_given = fstat(s->reserve_fd, &st) == 0 &&
-                              (uint64_t) st.st_size < STORE_RESERVE_BYTES;
+        uint64_t have = fstat(s->reserve_fd, &st) == 0 ? (uint64_t) st.st_size : 0;
+        if (have < STORE_RESERVE_BYTES)
+                s->reserve_missing = STORE_RESERVE_BYTES - have / 4096 * 4096;
         return recover(s, was_open);
 }
 
