@@ -46,46 +46,102 @@ struct survey {
         bool   repeats;         /* sequences come again often enough for matches to pay */
 };
 
-/* A sequence of eight residuals, its low bytes, is sampled when its hash says so; so the
- * same sequence is sampled wherever it is. */
+/* Sequences of WINDOW residuals are sampled when their hash says so: the same
+ * sequence is sampled wherever it is.  The hash rolls: a polynomial in FACTOR. */
+#define FACTOR UINT64_C(0x9E3779B97F4A7C15)
+
 struct repeat_finder {
-        uint64_t window;
+        size_t   window;
+        uint64_t hash;
+        uint64_t leaves;        /* FACTOR to the power of WINDOW */
         size_t   sampled, seen;
         uint64_t table[4096];
 };
 
-static inline void
-repeat_finder_add(struct repeat_finder *f, uint8_t low)
+/* What a sequence should have in bits so that it is no coincidence when it comes again. */
+#define TELLING_BITS 24
+
+static inline unsigned
+bits_of(int64_t r)
 {
-        f->window = f->window << 8 | low;
-        uint64_t hash = f->window * UINT64_C(0x9E3779B97F4A7C15);
-        if (hash >> 60 != 0 || f->window == 0)
-                return;
-        uint64_t *slot = &f->table[hash >> 48 & 4095];
-        f->sampled++;
-        f->seen += *slot == f->window;
-        *slot = f->window;
+        uint64_t u = zigzag_encode(r);
+
+        return u == 0 ? 0 : 64 - (unsigned) __builtin_clzll(u);
 }
 
-/* A run of one residual is no repetition: the context coders have it for nothing. */
+/* So many residuals that they have about TELLING_BITS; zero blocks do not count. */
+static size_t
+telling_window(const struct residuals *r, size_t active)
+{
+        size_t stride = r->count / 4096 + 1, bits = 0;
+
+        for (size_t i = 0; i < r->count; i += stride)
+                bits += bits_of(residual_get(r, i));
+        size_t window = bits == 0 ? 64 : TELLING_BITS * (active / stride) / bits;
+        return window < 6 ? 6 : window > 64 ? 64 : window;
+}
+
+static unsigned
+content_bits(const struct residuals *r, size_t i, size_t window)
+{
+        unsigned bits = 0;
+
+        for (size_t k = 0; k < window && k <= i; k++)
+                bits += bits_of(residual_get(r, i - k));
+        return bits;
+}
+
+/* Residual I enters the window, and the one WINDOW before leaves it. */
+static inline void
+repeat_finder_add(struct repeat_finder *f, const struct residuals *r, size_t i)
+{
+        uint64_t out = i >= f->window ? (uint64_t) residual_get(r, i - f->window) : 0;
+        f->hash = f->hash * FACTOR + (uint64_t) residual_get(r, i) - out * f->leaves;
+        uint64_t mixed = f->hash * UINT64_C(0xD6E8FEB86659FD93);
+        if (mixed >> 60 != 0 || f->hash == 0 ||
+            content_bits(r, i, f->window) < TELLING_BITS * 3 / 4)
+                return;
+        uint64_t *slot = &f->table[mixed >> 40 & 4095];
+        f->sampled++;
+        f->seen += *slot == f->hash;
+        *slot = f->hash;
+}
+
+static void
+repeat_finder_start(struct repeat_finder *f, size_t window)
+{
+        *f = (struct repeat_finder) { .window = window, .leaves = 1 };
+        for (size_t i = 0; i < window; i++)
+                f->leaves *= FACTOR;
+}
+
+/* Repetition pays when one sampled sequence in this many was there before. */
+#define SELDOM 12
+
+static bool
+finds_repetition(const struct residuals *r, size_t active)
+{
+        struct repeat_finder f;
+
+        repeat_finder_start(&f, telling_window(r, active));
+        for (size_t i = 0; i < r->count; i++)
+                repeat_finder_add(&f, r, i);
+        return f.seen * SELDOM > f.sampled;
+}
+
 static struct survey
 look_at(const struct residuals *r)
 {
         struct survey s = { 0 };
-        struct repeat_finder finder = { 0 };
 
         for (size_t block = 0; block < r->count; block += BLOCK) {
                 size_t end = block + BLOCK < r->count ? block + BLOCK : r->count, nonzero = 0;
                 for (size_t i = block; i < end; i++)
                         nonzero += residual_get(r, i) != 0;
                 s.nonzero += nonzero;
-                if (nonzero == 0)
-                        continue;
-                s.active += end - block;
-                for (size_t i = block; i < end; i++)
-                        repeat_finder_add(&finder, (uint8_t) residual_get(r, i));
+                s.active += nonzero > 0 ? end - block : 0;
         }
-        s.repeats = finder.seen * 8 > finder.sampled;
+        s.repeats = finds_repetition(r, s.active);
         return s;
 }
 
@@ -120,8 +176,10 @@ try_coder(struct trial *t, unsigned number, unsigned gain)
         return CAEFS_OK;
 }
 
-/* What mixing must save where it is not brief, in 64ths. */
-#define WORTH_MIXING 4
+/* What must be saved, in 64ths of the size, to be worth slower decoding: by mixing where the
+ * sequence is not brief, and by the general coders below EFFORT_MAX. */
+#define WORTH_MIXING  4
+#define WORTH_GENERAL 3
 
 static enum caefs_err
 try_coders(struct trial *t)
@@ -134,7 +192,7 @@ try_coders(struct trial *t)
         bool max = t->effort == EFFORT_MAX;
         bool brief = t->r->count <= SHORT_COUNT || s.active <= SHORT_ACTIVE;
         if (max || s.repeats)
-                err = try_coder(t, CODER_GENERAL, 0);
+                err = try_coder(t, CODER_GENERAL, max || brief ? 0 : WORTH_GENERAL);
         if (err == CAEFS_OK && (max || s.nonzero < t->r->count / 16))
                 err = try_coder(t, CODER_SPARSE, 0);
         if (err == CAEFS_OK && (max || brief || t->out->size - t->start <= SHORT_BYTES))
