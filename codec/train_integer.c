@@ -12,6 +12,10 @@
 /* Levels of the network's input. */
 #define INPUT_LEVELS 1023
 
+/* The encoder only has to find latents, which a search improves (codec/cae_search.h), so
+ * its integer weights are small: they take half the bytes of others. */
+#define ENCODER_WEIGHT 15
+
 /* Bits of the multipliers of requantisation. */
 #define MULTIPLIER_BITS 24
 
@@ -40,6 +44,18 @@ limit_last_step(struct learner *l)
         last->least_step = (float) (0x1p-29 * below->levels / ((double) below->high - below->low));
 }
 
+static void
+set_weights(struct learner *l, int32_t largest)
+{
+        for (unsigned k = 0; k < l->nlayers; k++) {
+                struct learner_layer *c = &l->layer[k];
+                const int32_t most = k + 1 == l->nlayers ? NETWORK_WIDE_WEIGHT
+                                     : k >= l->nencoder  ? NETWORK_NARROW_WEIGHT : ENCODER_WEIGHT;
+                c->largest = largest < most ? largest : most;
+                c->wide = c->largest > NETWORK_NARROW_WEIGHT;
+        }
+}
+
 /* The layer's range before the first block: empty where it is to be measured. */
 static void
 reset_range(struct learner_layer *c)
@@ -51,7 +67,7 @@ reset_range(struct learner_layer *c)
 }
 
 void
-learner_quantise(struct learner *l, const float *x, size_t n, bool wide)
+learner_quantise(struct learner *l, const float *x, size_t n, int32_t largest)
 {
         const size_t block = l->layer[0].in;
 
@@ -70,8 +86,7 @@ learner_quantise(struct learner *l, const float *x, size_t n, bool wide)
                 if (!(c->high - c->low > LEAST_EXTENT))
                         c->high = c->low + LEAST_EXTENT;
         }
-        l->layer[l->nlayers - 1].wide = wide;
-        l->layer[l->nlayers - 1].largest = wide ? NETWORK_WIDE_WEIGHT : NETWORK_NARROW_WEIGHT;
+        set_weights(l, largest);
         limit_last_step(l);
         l->quantised = true;
 }

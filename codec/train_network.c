@@ -14,10 +14,6 @@
 #define HIDDEN_LEVELS 1023
 #define LATENT_LEVELS 255
 
-/* Largest integer weights.  The encoder's only have to find latents, which a search
- * improves (codec/cae_search.h), so its weights are coarse: they take half the bytes. */
-#define ENCODER_WEIGHT 15
-
 /* Adding and taking away this rounds a float of magnitude below 2^22 to an integer. */
 #define ROUNDER 12582912.0f
 
@@ -47,7 +43,6 @@ lay_out(struct learner *l, const unsigned *layer, unsigned nlayers, enum activat
                         .out = down ? layer[k + 1] : layer[l->nlayers - k - 1],
                         .activation = last || (latent && inner == LEARNER_RELU) ? LEARNER_LINEAR
                                                                                 : inner,
-                        .largest = down ? ENCODER_WEIGHT : NETWORK_NARROW_WEIGHT,
                         .levels = last ? 0 : latent ? LATENT_LEVELS : HIDDEN_LEVELS,
                         .high = 1,
                 };

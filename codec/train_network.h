@@ -40,7 +40,7 @@ struct learner_layer {
         unsigned                in, out;
         enum learner_activation activation;
         bool                    wide;           /* the largest weight may exceed 127 */
-        int32_t                 largest;        /* integer weight */
+        int32_t                 largest;        /* integer weight, in the second stage */
         int32_t                 levels;         /* largest activation going out; 0: not rounded */
         float                   low, high;      /* what 0 and LEVELS stand for */
         float                   weight_step;    /* of the rounded weights */
@@ -88,9 +88,10 @@ float learner_step(struct learner *l, const float *x, size_t n, float rate);
 /* Mean squared error over N blocks, any number. */
 double learner_loss(struct learner *l, const float *x, size_t n);
 
-/* Enters the second stage: ranges of activations are those of the N blocks at X.  WIDE:
- * the last connection gets wide weights. */
-void learner_quantise(struct learner *l, const float *x, size_t n, bool wide);
+/* Enters the second stage: ranges of activations are those of the N blocks at X.
+ * LARGEST is the decoder's largest integer weight, at most NETWORK_NARROW_WEIGHT; or
+ * NETWORK_WIDE_WEIGHT, which the last connection alone then gets. */
+void learner_quantise(struct learner *l, const float *x, size_t n, int32_t largest);
 
 void learner_keep(struct learner *l);           /* remembers the parameters */
 void learner_restore(struct learner *l);        /* goes back to them */

@@ -29,10 +29,13 @@
 #define VALIDATION_SHARE 10
 #define MOST_VALIDATION  2048
 
-/* Rounding the last layer's weights to 127 steps is felt where both the root mean
- * square error and the step of the bound, of a range of 1, are smaller than these. */
-#define WIDE_BELOW      0.004
-#define WIDE_BELOW_STEP 0.02
+/* The decoder's largest integer weight is about what the step of the bound divides the
+ * range into: finer ones would cost bytes of the model for nothing. */
+#define LEAST_WEIGHT 15
+
+/* Wide weights pay where both the root mean square error and the step, of a range of
+ * 1, are smaller than this. */
+#define WIDE_BELOW 0.004
 
 #define WATCH_INTERVAL 0.1      /* seconds */
 
@@ -253,6 +256,14 @@ choose_learner(struct run *r, struct stage *first, uint32_t pilot)
         return err;
 }
 
+static int32_t
+decoder_weight(double step, double loss)
+{
+        if (step < WIDE_BELOW)
+                return sqrt(loss) < WIDE_BELOW ? NETWORK_WIDE_WEIGHT : NETWORK_NARROW_WEIGHT;
+        return (int32_t) fmin(fmax(1 / step, LEAST_WEIGHT), NETWORK_NARROW_WEIGHT);
+}
+
 /* Second stage: from the best of the first, with the arithmetic of inference. */
 static double
 run_quantised(struct run *r, const struct stage *first)
@@ -264,7 +275,7 @@ run_quantised(struct run *r, const struct stage *first)
 
         learner_restore(&r->learner);
         learner_quantise(&r->learner, r->value, r->ntrain,
-                         sqrt(first->best) < WIDE_BELOW && r->step < WIDE_BELOW_STEP);
+                         decoder_weight(r->step, first->best));
         second.best = validation_loss(r);
         learner_keep(&r->learner);
         r->epochs = r->epoch + length;

@@ -84,7 +84,7 @@ check_export(enum activation hidden, bool wide)
         }
         for (int i = 0; i < 300; i++)
                 learner_step(&l, x, ROWS, 1e-2f);
-        learner_quantise(&l, x, ROWS, wide);
+        learner_quantise(&l, x, ROWS, wide ? NETWORK_WIDE_WEIGHT : NETWORK_NARROW_WEIGHT);
         learner_loss(&l, x, ROWS);
         assert_int_equal(learner_export(&l, &a), CAEFS_OK);
         for (unsigned k = 0; k < a.nconnections; k++)
