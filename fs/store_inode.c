@@ -254,9 +254,17 @@ purge_rows(struct store *s, const struct meta_inode *row)
 enum caefs_err
 inode_purge(struct store *s, const struct meta_inode *row)
 {
-        enum caefs_err err = change_begin(s, SPACE_NONE);
+        enum caefs_err err;
 
-        return err != CAEFS_OK ? err : change_end(s, purge_rows(s, row));
+        if (s->options.read_only)
+                return CAEFS_ERR_READ_ONLY;
+        /* Not change_begin(), which may commit: a commit itself lets inodes go. */
+        pthread_mutex_lock(&s->catalogue);
+        err = change_begin_locked(s);
+        if (err == CAEFS_OK)
+                return change_end(s, purge_rows(s, row));
+        pthread_mutex_unlock(&s->catalogue);
+        return err;
 }
 
 static bool
