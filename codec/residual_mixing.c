@@ -3,7 +3,7 @@
  * Blocks of 64 residuals first say whether all of them are zero.  A residual is then a
  * path of binary decisions: zero or not; sign; larger than 1, 2 …; for large ones the
  * bits below the leading one.  The contexts are neighbours (left ones, and one row back),
- * running averages, and what followed the last time the same residuals were seen.
+ * running averages, and what followed when the same residuals were seen before.
  *
  * Encoder and decoder are one function: what they have in common cannot differ. */
 #include "codec/binary_coder.h"
@@ -13,6 +13,9 @@
 #define BLOCK          64
 #define MARGIN         16       /* zeros before the first code */
 #define MATCH_MINIMUM  6        /* residuals that must agree for a match */
+#define MATCH_LONG     16       /* the same, where many do */
+#define ROLLING_SHIFT  2        /* 32 / MATCH_LONG */
+#define MATCH_MISSES   8        /* of 16 forecasts: a match that goes on nevertheless */
 #define MATCH_LONGEST  400
 #define CLASS_LAST     65       /* of 2^63, the largest magnitude */
 
@@ -35,6 +38,7 @@ struct stream {
         struct binary_decoder decoder;
         struct mixer          mixer;
         struct adaptive_bit   raw[64];  /* third bit and on of long mantissas */
+        struct adaptive_bit   told[64]; /* the same: is it what the match tells? */
 };
 
 /* A residual as contexts see it: sign, and a magnitude that is exact to 8 and
@@ -64,10 +68,12 @@ struct place {
         unsigned                kind;
         unsigned                sum;            /* of neighbouring codes, weighing 7 */
         uint32_t                fast, slow;     /* running averages of magnitudes */
-        uint32_t               *last_seen;      /* by hash: position + 1 */
+        uint32_t               *last_seen[2];   /* by hash of few or many: position + 1 */
         unsigned                seen_bits;
         size_t                  match;          /* position that foretells, + 1; 0: none */
         unsigned                match_length;
+        uint32_t                rolling;        /* hash of the last MATCH_LONG codes */
+        uint32_t                missed;         /* a bit for each of the last forecasts */
 };
 
 MIXER_INLINE bool
@@ -123,6 +129,19 @@ hash_codes(const int8_t *before, unsigned n, uint32_t h)
         return h;
 }
 
+/* 0: no match; else 1 to 63, by its length and by how often it was wrong of late. */
+MIXER_INLINE unsigned
+match_trust(const struct place *p)
+{
+        if (p->match == 0)
+                return 0;
+        unsigned n = p->match_length;
+        unsigned length = n < 8 ? n : n < 16 ? 8 + (n - 8) / 4 : n < 32 ? 10 + (n - 16) / 8 :
+                          n < 64 ? 12 : n < 200 ? 13 : n < MATCH_LONGEST ? 14 : 15;
+        unsigned wrong = (unsigned) __builtin_popcount(p->missed & 0xffff);
+        return 1 + length + 16 * (wrong == 0 ? 0u : wrong < 3 ? 1u : 2u);
+}
+
 /* The contexts of the residual at P. */
 MIXER_INLINE void
 set_contexts(struct mixer *m, struct place *p, int64_t foretold)
@@ -170,12 +189,11 @@ set_contexts(struct mixer *m, struct place *p, int64_t foretold)
                 m->context[5] = hash_codes(c, 5, 5);
         }
 #undef PAIR
-        unsigned length = at_most(p->match_length, 15);
-        m->context[6] = length == 0 ? hash_codes(c, 3, 6 + kind * 16 + (row ? (uint8_t) above : 0)) :
-                        mixer_hash((uint32_t) (uint8_t) context_code(foretold), 1000 + length);
+        unsigned trust = match_trust(p);
+        m->context[6] = trust == 0 ? hash_codes(c, 3, 6 + kind * 16 + (row ? (uint8_t) above : 0)) :
+                        mixer_hash((uint32_t) (uint8_t) context_code(foretold), 1000 + trust);
         m->select = at_most(level, 31);
-        m->match_context = length == 0 ? 0 : p->match_length < 16 ? p->match_length :
-                           at_most(16 + (p->match_length - 16) / 8, 63);
+        m->match_context = trust;
 }
 
 /* Magnitude classes: 1 to 4 as they are, then one an octave of m - 1. */
@@ -187,11 +205,11 @@ class_of(uint64_t m)
 
 /* The class where the questions begin: a forecast by the match or the neighbours. */
 MIXER_INLINE unsigned
-guess_class(const struct mixer *m, const struct place *p, unsigned told)
+guess_class(const struct place *p, unsigned told)
 {
         unsigned code = p->sum / 7;
 
-        if (m->match_context >= 16)
+        if (p->match_length >= 8)
                 return told < 1 ? 1 : told;
         if (code <= 2)
                 return 1;
@@ -235,6 +253,10 @@ code_mantissa(struct stream *s, unsigned class, uint64_t m, bool agrees, uint64_
                                         (depth == 0 ? 0 : 1 + (unsigned) (v & 1));
                         bit = code_bit(s, at_most(node, NODE_MANTISSA_LAST), agrees, expected, bit);
                         agrees = agrees && bit == expected;
+                } else if (agrees) {
+                        bit = code_raw_bit(s, &s->told[s->mixer.match_context], bit == expected) ?
+                              expected : !expected;
+                        agrees = bit == expected;
                 } else {
                         bit = code_raw_bit(s, &s->raw[i], bit);
                 }
@@ -254,7 +276,7 @@ code_residual(struct stream *s, struct place *p, int64_t r)
 
         set_contexts(&s->mixer, p, foretold);
         unsigned told_class = class_of(told);
-        unsigned class = code_class(s, guess_class(&s->mixer, p, told_class), class_of(m),
+        unsigned class = code_class(s, guess_class(p, told_class), class_of(m),
                                     has_match, told_class);
         if (class == 0)
                 return 0;
@@ -265,28 +287,57 @@ code_residual(struct stream *s, struct place *p, int64_t r)
         return (int64_t) (negative ? 0 - m : m);
 }
 
-/* Looks for the residuals before P further back. */
+/* How many codes before P and before FROM agree. */
+static inline unsigned
+agreement(const struct place *p, size_t from)
+{
+        const int8_t *now = p->code + p->at, *then = p->code + from;
+        unsigned length = 0;
+
+        while (length < MATCH_LONGEST && length < from &&
+               then[-1 - (ptrdiff_t) length] == now[-1 - (ptrdiff_t) length])
+                length++;
+        return length;
+}
+
+/* Looks for the residuals before P further back, unless a good match goes on. */
 static inline void
 find_match(struct place *p)
 {
-        const int8_t *c = p->code + p->at;
+        static const unsigned least[2] = { MATCH_MINIMUM, MATCH_LONG };
 
-        if (p->at < MATCH_MINIMUM)
-                return;
-        uint32_t h = hash_codes(c, MATCH_MINIMUM, 77) * UINT32_C(0x9E3779B1);
-        uint32_t *seen = &p->last_seen[h >> (32 - p->seen_bits)];
-        if (p->match == 0 && *seen != 0) {
-                size_t from = *seen - 1;
-                unsigned length = 0;
-                while (length < 32 && length < from &&
-                       p->code[from - 1 - length] == c[-1 - (ptrdiff_t) length])
-                        length++;
-                if (length >= MATCH_MINIMUM) {
-                        p->match = from + 1;
-                        p->match_length = length;
+        for (unsigned k = 2; k-- > 0;) {
+                if (p->at < least[k])
+                        continue;
+                uint32_t h = k == 0 ? hash_codes(p->code + p->at, MATCH_MINIMUM, 77) : p->rolling;
+                uint32_t *seen = &p->last_seen[k][h * UINT32_C(0x9E3779B1) >> (32 - p->seen_bits)];
+                if (*seen != 0 && p->match_length < least[k]) {
+                        unsigned length = agreement(p, *seen - 1);
+                        if (length >= least[k] && length > p->match_length) {
+                                p->match = *seen;
+                                p->match_length = length;
+                                p->missed = 0;
+                        }
                 }
+                *seen = (uint32_t) p->at + 1;
         }
-        *seen = (uint32_t) p->at + 1;
+}
+
+/* The forecast for the residual that has just been coded was right or not. */
+static inline void
+judge_match(struct place *p, bool right)
+{
+        if (p->match == 0)
+                return;
+        p->match++;
+        p->missed = p->missed << 1 | !right;
+        if (right) {
+                p->match_length += p->match_length < MATCH_LONGEST;
+        } else {
+                p->match_length = 0;
+                if (__builtin_popcount(p->missed & 0xffff) > MATCH_MISSES)
+                        p->match = 0;
+        }
 }
 
 /* P has coded R: averages, match, next place. */
@@ -299,15 +350,9 @@ step_forward(struct place *p, int64_t r)
         p->code[p->at] = code;
         p->fast += ((int32_t) m - (int32_t) p->fast) / 8;
         p->slow += ((int32_t) m - (int32_t) p->slow) / 64;
-        if (p->match != 0) {
-                if (residual_get(p->r, p->match - 1) == r) {
-                        p->match++;
-                        p->match_length += p->match_length < MATCH_LONGEST;
-                } else {
-                        p->match = 0;
-                        p->match_length = 0;
-                }
-        }
+        judge_match(p, p->match != 0 && residual_get(p->r, p->match - 1) == r);
+        /* The last MATCH_LONG codes, and no others, are in 32 bits: each leaves at the top. */
+        p->rolling = p->rolling * (UINT32_C(0x2F0B4C47) << ROLLING_SHIFT) + (uint8_t) code + 1;
         p->at++;
         find_match(p);
 }
@@ -333,7 +378,6 @@ set_block_contexts(struct mixer *m, const struct place *p, uint32_t history, siz
         m->context[5] = mixer_hash(6u << 20, (history & 7) << 2 | above);
         m->context[6] = mixer_hash(7u << 20, history & 255);
         m->select = above * 8 + (history & 7);
-        m->match_context = 0;
 }
 
 /* Codes or finds all N residuals of a block behind its flag. */
@@ -344,8 +388,12 @@ code_block(struct stream *s, struct place *p, size_t n, uint32_t *history)
 
         for (size_t i = 0; s->encodes && i < n; i++)
                 any |= residual_get(p->r, p->at + i) != 0;
+        bool told = false;
+        for (size_t i = 0; p->match != 0 && i < n && p->match - 1 + i < p->at; i++)
+                told |= p->code[p->match - 1 + i] != 0;
         set_block_contexts(&s->mixer, p, *history, n);
-        any = code_bit(s, NODE_BLOCK, false, false, any);
+        s->mixer.match_context = match_trust(p);
+        any = code_bit(s, NODE_BLOCK, p->match != 0, told, any);
         *history = *history << 1 | any;
         if (!any) {
                 if (!s->encodes)
@@ -355,8 +403,11 @@ code_block(struct stream *s, struct place *p, size_t n, uint32_t *history)
                 p->at += n;
                 p->fast = 0;
                 p->slow -= p->slow / 2;
-                p->match = 0;
-                p->match_length = 0;
+                p->rolling = 0;
+                if (told)
+                        p->match = p->match_length = 0;
+                if (p->match != 0)
+                        p->match += n;
                 return;
         }
         for (size_t i = 0; i < n; i++) {
@@ -437,10 +488,12 @@ start(struct stream **s, struct place *p, const struct residuals *r, struct aren
         uint32_t *slots = arena_array(arena, (size_t) MIXER_MODELS << bits, sizeof *slots);
         int8_t *code = arena_alloc(arena, MARGIN + r->count);
         *p = (struct place) { .r = r, .seen_bits = table_bits(r->count, 17) };
-        p->last_seen = arena_array(arena, (size_t) 1 << p->seen_bits, sizeof *p->last_seen);
-        if (*s == NULL || slots == NULL || code == NULL || p->last_seen == NULL)
+        uint32_t *seen = arena_array(arena, (size_t) 2 << p->seen_bits, sizeof *seen);
+        if (*s == NULL || slots == NULL || code == NULL || seen == NULL)
                 return false;
-        memset(p->last_seen, 0, sizeof *p->last_seen << p->seen_bits);
+        memset(seen, 0, 2 * sizeof *seen << p->seen_bits);
+        p->last_seen[0] = seen;
+        p->last_seen[1] = seen + ((size_t) 1 << p->seen_bits);
         memset(code, 0, MARGIN);
         p->code = code + MARGIN;
         (*s)->mixer.slot_bits = bits;
@@ -448,7 +501,7 @@ start(struct stream **s, struct place *p, const struct residuals *r, struct aren
                 (*s)->mixer.slot[k] = slots + ((size_t) k << bits);
         mixer_init(&(*s)->mixer);
         for (size_t i = 0; i < sizeof (*s)->raw / sizeof (*s)->raw[0]; i++)
-                (*s)->raw[i] = ADAPTIVE_BIT;
+                (*s)->raw[i] = (*s)->told[i] = ADAPTIVE_BIT;
         return true;
 }
 
