@@ -176,10 +176,20 @@ try_coder(struct trial *t, unsigned number, unsigned gain)
         return CAEFS_OK;
 }
 
-/* What must be saved, in 64ths of the size, to be worth slower decoding: by mixing where the
- * sequence is not brief, and by the general coders below EFFORT_MAX. */
-#define WORTH_MIXING  4
-#define WORTH_GENERAL 3
+/* What must be saved, in 64ths of the size, to be worth slower decoding. */
+#define WORTH_GENERAL 3         /* below EFFORT_MAX */
+#define WORTH_MIXING  4         /* the same, where the sequence is not brief */
+#define WORTH_SLOWEST 6         /* EFFORT_MAX, more than 1.25 bits a residual: 10 MB/s */
+
+static unsigned
+worth_mixing(const struct trial *t, bool brief)
+{
+        if (brief)
+                return 0;
+        if (t->effort != EFFORT_MAX)
+                return WORTH_MIXING;
+        return (t->out->size - t->start) * 8 > t->r->count / 4 * 5 ? WORTH_SLOWEST : 0;
+}
 
 static enum caefs_err
 try_coders(struct trial *t)
@@ -196,7 +206,7 @@ try_coders(struct trial *t)
         if (err == CAEFS_OK && (max || s.nonzero < t->r->count / 16))
                 err = try_coder(t, CODER_SPARSE, 0);
         if (err == CAEFS_OK && (max || brief || t->out->size - t->start <= SHORT_BYTES))
-                err = try_coder(t, CODER_MIXING, brief ? 0 : WORTH_MIXING);
+                err = try_coder(t, CODER_MIXING, worth_mixing(t, brief));
         return err;
 }
 
