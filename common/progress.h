@@ -14,7 +14,7 @@
 
 struct progress {
         _Atomic uint64_t done;          /* in the unit of TOTAL, usually bytes */
-        uint64_t         total;         /* 0: not known */
+        _Atomic uint64_t total;         /* 0: not known; may be set while others look */
         atomic_bool      cancelled;     /* set from a signal handler or another thread */
         void           (*report)(struct progress *p);   /* or NULL */
         void            *context;       /* the reporter's */
