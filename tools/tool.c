@@ -294,7 +294,12 @@ void tool_progress_update(struct tool_progress *p, uint64_t done)
 
 static void report_job(struct progress *job)
 {
-        tool_progress_update(job->context, atomic_load(&job->done));
+        struct tool_progress *p = job->context;
+
+        /* Known only once the work has begun. */
+        if (p->total == 0)
+                p->total = atomic_load(&job->total);
+        tool_progress_update(p, atomic_load(&job->done));
 }
 
 void tool_progress_follow(struct tool_progress *p, struct progress *job)
