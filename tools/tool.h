@@ -157,7 +157,7 @@ enum tool_progress_unit { TOOL_PROGRESS_BYTES, TOOL_PROGRESS_ITEMS };
 struct tool_progress {
         const char *label;
         enum tool_progress_unit unit;
-        uint64_t total;
+        _Atomic uint64_t total; /* 0: not known */
         double started; /* tool_now() */
         bool enabled;
         atomic_flag drawing; /* held by the thread that draws */
