@@ -3,18 +3,20 @@
 
 #include <stdlib.h>
 
-const uint8_t rans_weight[RANS_NEIGHBOURS] = { 2, 1, 2, 1, 1 };
-
-/* The class of the token at AT. */
+/* The context sum of the token at AT. */
 static inline unsigned
-class_at(const struct rans_steps *s, const uint8_t *at)
+sum_at(const struct rans_steps *s, const uint8_t *at)
 {
-        unsigned sum = 0, class = 0;
+        return rans_context_sum(*(at - s->distance[0]), *(at - s->distance[1]),
+                                *(at - s->distance[2]), *(at - s->distance[3]),
+                                *(at - s->distance[4]));
+}
 
-        for (unsigned k = 0; k < RANS_NEIGHBOURS; k++)
-                sum += rans_weight[k] * rans_magnitude(at[-(ptrdiff_t) s->distance[k]]);
-        if (sum > 255)
-                sum = 255;
+static inline unsigned
+class_of_sum(const struct rans_steps *s, unsigned sum)
+{
+        unsigned class = 0;
+
         for (unsigned c = 1; c < s->nclasses; c++)
                 class += sum >= s->class_start[c];
         return class;
@@ -35,8 +37,8 @@ rans_decode_lanes(struct rans_lanes *lanes, const struct rans_steps *steps, uint
                   unsigned nlanes)
 {
         for (unsigned l = 0; l < nlanes; l++) {
-                uint32_t x = decode_token(steps, class_at(steps, tokens + l), lanes->state[l],
-                                          tokens + l);
+                uint32_t x = decode_token(steps, class_of_sum(steps, sum_at(steps, tokens + l)),
+                                          lanes->state[l], tokens + l);
                 if (x < RANS_LOW) {
                         if (lanes->end - lanes->word < 2)
                                 return false;
@@ -52,25 +54,16 @@ static size_t
 decode_scalar(struct rans_lanes *lanes, const struct rans_steps *steps, uint8_t *tokens,
               size_t nsteps)
 {
-        uint8_t class_of_sum[256];
+        uint8_t classes[256];
 
-        for (unsigned sum = 0; sum < 256; sum++) {
-                unsigned class = 0;
-                for (unsigned c = 1; c < steps->nclasses; c++)
-                        class += sum >= steps->class_start[c];
-                class_of_sum[sum] = (uint8_t) class;
-        }
+        for (unsigned sum = 0; sum < 256; sum++)
+                classes[sum] = (uint8_t) class_of_sum(steps, sum);
         for (size_t t = 0; t < nsteps; t++, tokens += RANS_LANES) {
                 if (lanes->end - lanes->word < 2 * RANS_LANES)
                         return t;
                 uint8_t class[RANS_LANES];
-                for (unsigned l = 0; l < RANS_LANES; l++) {
-                        unsigned sum = 0;
-                        for (unsigned k = 0; k < RANS_NEIGHBOURS; k++)
-                                sum += rans_weight[k] *
-                                       rans_magnitude(tokens[l - (ptrdiff_t) steps->distance[k]]);
-                        class[l] = class_of_sum[sum > 255 ? 255 : sum];
-                }
+                for (unsigned l = 0; l < RANS_LANES; l++)
+                        class[l] = classes[sum_at(steps, tokens + l)];
                 for (unsigned l = 0; l < RANS_LANES; l++) {
                         uint32_t x = decode_token(steps, class[l], lanes->state[l], tokens + l);
                         uint32_t more = x << 16 | lanes->word[0] | (uint32_t) lanes->word[1] << 8;

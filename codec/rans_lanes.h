@@ -38,13 +38,20 @@ struct rans_steps {
         size_t          distance[RANS_NEIGHBOURS];      /* each at least 32 */
 };
 
-/* What a neighbour counts in the context sum, by its place in DISTANCE. */
-extern const uint8_t rans_weight[RANS_NEIGHBOURS];
-
 static inline unsigned
 rans_magnitude(unsigned token)
 {
         return (token + 1) >> 1;
+}
+
+/* The context sum, from the neighbours at DISTANCE in their order. */
+static inline unsigned
+rans_context_sum(unsigned t0, unsigned t1, unsigned t2, unsigned t3, unsigned t4)
+{
+        unsigned sum = 2 * rans_magnitude(t0) + rans_magnitude(t1) + 2 * rans_magnitude(t2) +
+                       rans_magnitude(t3) + rans_magnitude(t4);
+
+        return sum < 255 ? sum : 255;
 }
 
 /* Decodes NSTEPS full steps to TOKENS (zeros or earlier tokens lie before it).

@@ -46,14 +46,12 @@ struct survey {
         bool   repeats;         /* sequences come again often enough for matches to pay */
 };
 
-/* Sequences of WINDOW residuals are sampled when their hash says so: the same
- * sequence is sampled wherever it is.  The hash rolls: a polynomial in FACTOR. */
-#define FACTOR UINT64_C(0x9E3779B97F4A7C15)
-
+/* Sequences of residuals are sampled when their hash says so: the same sequence is
+ * sampled wherever it is.  The hash moves up with each residual, so that after a window
+ * of them a residual has left it. */
 struct repeat_finder {
-        size_t   window;
+        unsigned window, shift;
         uint64_t hash;
-        uint64_t leaves;        /* FACTOR to the power of WINDOW */
         size_t   sampled, seen;
         uint64_t table[4096];
 };
@@ -70,7 +68,7 @@ bits_of(int64_t r)
 }
 
 /* So many residuals that they have about TELLING_BITS; zero blocks do not count. */
-static size_t
+static unsigned
 telling_window(const struct residuals *r, size_t active)
 {
         size_t stride = r->count / 4096 + 1, bits = 0;
@@ -78,7 +76,7 @@ telling_window(const struct residuals *r, size_t active)
         for (size_t i = 0; i < r->count; i += stride)
                 bits += bits_of(residual_get(r, i));
         size_t window = bits == 0 ? 64 : TELLING_BITS * (active / stride) / bits;
-        return window < 6 ? 6 : window > 64 ? 64 : window;
+        return window < 3 ? 3 : window > 64 ? 64 : (unsigned) window;
 }
 
 static unsigned
@@ -91,14 +89,14 @@ content_bits(const struct residuals *r, size_t i, size_t window)
         return bits;
 }
 
-/* Residual I enters the window, and the one WINDOW before leaves it. */
 static inline void
 repeat_finder_add(struct repeat_finder *f, const struct residuals *r, size_t i)
 {
-        uint64_t out = i >= f->window ? (uint64_t) residual_get(r, i - f->window) : 0;
-        f->hash = f->hash * FACTOR + (uint64_t) residual_get(r, i) - out * f->leaves;
+        const uint64_t factor = UINT64_C(0x9E3779B97F4A7C15);
+
+        f->hash = (f->hash << f->shift) + (uint64_t) residual_get(r, i) * factor;
         uint64_t mixed = f->hash * UINT64_C(0xD6E8FEB86659FD93);
-        if (mixed >> 60 != 0 || f->hash == 0 ||
+        if (mixed >> 58 != 0 || f->hash == 0 ||
             content_bits(r, i, f->window) < TELLING_BITS * 3 / 4)
                 return;
         uint64_t *slot = &f->table[mixed >> 40 & 4095];
@@ -107,23 +105,15 @@ repeat_finder_add(struct repeat_finder *f, const struct residuals *r, size_t i)
         *slot = f->hash;
 }
 
-static void
-repeat_finder_start(struct repeat_finder *f, size_t window)
-{
-        *f = (struct repeat_finder) { .window = window, .leaves = 1 };
-        for (size_t i = 0; i < window; i++)
-                f->leaves *= FACTOR;
-}
-
 /* Repetition pays when one sampled sequence in this many was there before. */
 #define SELDOM 12
 
 static bool
 finds_repetition(const struct residuals *r, size_t active)
 {
-        struct repeat_finder f;
+        unsigned window = telling_window(r, active);
+        struct repeat_finder f = { .window = window, .shift = (64 + window - 1) / window };
 
-        repeat_finder_start(&f, telling_window(r, active));
         for (size_t i = 0; i < r->count; i++)
                 repeat_finder_add(&f, r, i);
         return f.seen * SELDOM > f.sampled;

@@ -393,7 +393,7 @@ struct static_work {
         struct static_header   header;
         struct kinds           kinds;
         uint8_t               *tokens;  /* (count) in the order of the residuals */
-        uint8_t               *steps;   /* (count) in steps, segment behind segment */
+        uint8_t               *steps;   /* the same in steps, each segment behind a margin */
         uint8_t               *level;   /* (count) context level of each */
         struct rans_histogram *histogram;       /* (kinds.count) */
         struct bytes           raw;     /* raw bits; freed by the caller */
@@ -438,35 +438,66 @@ make_tokens(struct static_work *w, const struct residuals *r)
         }
 }
 
-/* Context levels of steps FROM to TO (in tokens), with neighbours at DISTANCE. */
-static void
-find_levels(const uint8_t *steps, size_t from, size_t to,
-            const size_t distance[RANS_NEIGHBOURS], const uint8_t level_of_sum[256],
-            uint8_t *level)
+/* Context sums of N tokens at STEPS, with neighbours at DISTANCE before them. */
+static inline __attribute__((always_inline)) void
+find_sums(const uint8_t *restrict steps, size_t n, const size_t distance[RANS_NEIGHBOURS],
+          uint8_t *restrict sum)
 {
-        for (size_t i = from; i < to; i++) {
-                unsigned sum = 0;
-                for (unsigned k = 0; k < RANS_NEIGHBOURS; k++)
-                        if (i >= distance[k])
-                                sum += rans_weight[k] * rans_magnitude(steps[i - distance[k]]);
-                level[i] = level_of_sum[sum > 255 ? 255 : sum];
-        }
+        const uint8_t *d0 = steps - distance[0], *d1 = steps - distance[1],
+                      *d2 = steps - distance[2], *d3 = steps - distance[3],
+                      *d4 = steps - distance[4];
+
+        for (size_t i = 0; i < n; i++)
+                sum[i] = (uint8_t) rans_context_sum(d0[i], d1[i], d2[i], d3[i], d4[i]);
 }
 
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void
+find_sums_avx2(const uint8_t *steps, size_t n, const size_t distance[RANS_NEIGHBOURS],
+               uint8_t *sum)
+{
+        find_sums(steps, n, distance, sum);
+}
+#endif
+
 static void
-scan_segment(const struct rans_layout *l, const uint8_t level_of_sum[256], const uint8_t *tokens,
-             uint8_t *steps, uint8_t *level, struct rans_histogram *h)
+find_sums_best(const uint8_t *steps, size_t n, const size_t distance[RANS_NEIGHBOURS],
+               uint8_t *sum)
+{
+#if defined(__x86_64__)
+        if (__builtin_cpu_supports("avx2")) {
+                find_sums_avx2(steps, n, distance, sum);
+                return;
+        }
+#endif
+        find_sums(steps, n, distance, sum);
+}
+
+/* LEVEL gets the context levels of a segment in STEPS, before which RANS_MARGIN
+ * zeros lie; tokens are counted by them. */
+static void
+scan_segment(const struct rans_layout *l, const uint8_t level_of_sum[256], const uint8_t *steps,
+             uint8_t *level, struct rans_histogram *h)
 {
         size_t middle = l->first_row_step <= l->nsteps ? l->first_row_step * RANS_LANES : l->count;
 
-        rans_layout_forward(l, tokens, steps);
-        find_levels(steps, 0, middle, l->distance[0], level_of_sum, level);
-        find_levels(steps, middle, l->count, l->distance[1], level_of_sum, level);
+        find_sums_best(steps, middle, l->distance[0], level);
+        find_sums_best(steps + middle, l->count - middle, l->distance[1], level + middle);
+        unsigned most = 0;
         for (size_t i = 0; i < l->count; i++) {
+                level[i] = level_of_sum[level[i]];
                 h->count[level[i]][steps[i]]++;
-                if (steps[i] >= h->ntokens)
-                        h->ntokens = steps[i] + 1u;
+                most = steps[i] >= most ? steps[i] + 1u : most;
         }
+        if (most > h->ntokens)
+                h->ntokens = most;
+}
+
+/* Where the steps of segment I begin, AT being the residuals before it. */
+static size_t
+steps_start(size_t i, size_t at)
+{
+        return (i + 1) * RANS_MARGIN + at;
 }
 
 static void
@@ -479,7 +510,10 @@ scan_all(struct static_work *w, const struct residuals *r)
         memset(w->histogram, 0, w->kinds.count * sizeof *w->histogram);
         for (size_t i = 0; i < r->nsegments; i++) {
                 struct rans_layout l = rans_layout_of(&r->segment[i]);
-                scan_segment(&l, level_of_sum, w->tokens + at, w->steps + at, w->level + at,
+                uint8_t *steps = w->steps + steps_start(i, at);
+                memset(steps - RANS_MARGIN, 0, RANS_MARGIN);
+                rans_layout_forward(&l, w->tokens + at, steps);
+                scan_segment(&l, level_of_sum, steps, w->level + at,
                              &w->histogram[w->kinds.of_segment[i]]);
                 at += l.count;
         }
@@ -553,23 +587,64 @@ seed_states(struct rans_lanes *lanes, const struct bytes *raw)
         }
 }
 
+/* How a token is put into a state: x becomes x + BIAS + (x / frequency) * MORE,
+ * the quotient being the upper half of x * RECIPROCAL (F. Giesen, ryg_rans). */
+struct put {
+        uint64_t reciprocal;
+        uint64_t limit;         /* from here on a word leaves first */
+        uint32_t bias;
+        uint32_t more;
+};
+
+static struct put
+put_of(uint32_t frequency, uint32_t start, unsigned scale)
+{
+        struct put p = {
+                .limit = (uint64_t) frequency << (32 - scale),
+                .bias = start,
+                .more = (1u << scale) - frequency,
+        };
+
+        if (frequency >= 2) {
+                p.reciprocal = UINT64_MAX / frequency + 1;
+        } else {                /* 2^64 has no room: x - 1 is found, and made up for */
+                p.reciprocal = UINT64_MAX;
+                p.bias += (1u << scale) - 1;
+        }
+        return p;
+}
+
+/* (nclasses) times TOKEN_LIMIT. */
+static struct put *
+puts_of_model(const struct rans_model *m, unsigned scale, struct arena *arena)
+{
+        struct put *puts = arena_array(arena, (size_t) m->nclasses * TOKEN_LIMIT, sizeof *puts);
+
+        if (puts == NULL)
+                return NULL;
+        for (unsigned c = 0; c < m->nclasses; c++)
+                for (unsigned t = 0; t < m->ntokens; t++)
+                        puts[c * TOKEN_LIMIT + t] = put_of(m->class[c].frequency[t],
+                                                           m->class[c].start[t], scale);
+        return puts;
+}
+
 /* Codes a segment's tokens, last one first, writing words before END; returns
  * where they now begin. */
 static uint8_t *
-encode_segment(struct rans_lanes *lanes, const struct rans_model *m, unsigned scale,
+encode_segment(struct rans_lanes *lanes, const struct rans_model *m, const struct put *puts,
                const uint8_t *steps, const uint8_t *level, size_t count, uint8_t *end)
 {
         for (size_t i = count; i-- > 0;) {
-                const struct rans_class *c = &m->class[m->class_of_level[level[i]]];
-                uint32_t frequency = c->frequency[steps[i]];
+                const struct put *p = &puts[m->class_of_level[level[i]] * TOKEN_LIMIT + steps[i]];
                 uint32_t x = lanes->state[i % RANS_LANES];
-                if (x >= (uint64_t) frequency << (32 - scale)) {
-                        *--end = (uint8_t) (x >> 8);
-                        *--end = (uint8_t) x;
-                        x >>= 16;
-                }
-                lanes->state[i % RANS_LANES] = (x / frequency << scale) + x % frequency +
-                                               c->start[steps[i]];
+                bool full = x >= p->limit;
+                end[-1] = (uint8_t) (x >> 8);
+                end[-2] = (uint8_t) x;
+                end -= full ? 2 : 0;
+                x = full ? x >> 16 : x;
+                uint64_t quotient = (uint64_t) (((unsigned __int128) x * p->reciprocal) >> 64);
+                lanes->state[i % RANS_LANES] = x + p->bias + (uint32_t) quotient * p->more;
         }
         return end;
 }
@@ -580,18 +655,25 @@ write_stream(struct static_work *w, const struct residuals *r, struct arena *are
              struct bytes *out)
 {
         struct rans_lanes lanes;
-        uint8_t *room = arena_array(arena, r->count, 2);
+        uint8_t *room = arena_array(arena, r->count + 1, 2);
+        struct put *puts[RANS_MODELS];
         size_t at = r->count;
 
+        for (unsigned i = 0; i < w->header.nmodels; i++) {
+                puts[i] = puts_of_model(&w->header.model[i], w->header.precision.scale, arena);
+                if (puts[i] == NULL)
+                        return false;
+        }
         if (room == NULL)
                 return false;
-        uint8_t *end = room + 2 * r->count, *word = end;
+        uint8_t *end = room + 2 * r->count + 2, *word = end;
         seed_states(&lanes, &w->raw);
         for (size_t i = r->nsegments; i-- > 0;) {
                 unsigned model = w->header.model_of_kind[w->kinds.of_segment[i]];
                 at -= r->segment[i].count;
-                word = encode_segment(&lanes, &w->header.model[model], w->header.precision.scale,
-                                      w->steps + at, w->level + at, r->segment[i].count, word);
+                word = encode_segment(&lanes, &w->header.model[model], puts[model],
+                                      w->steps + steps_start(i, at), w->level + at,
+                                      r->segment[i].count, word);
         }
         for (unsigned l = 0; l < RANS_LANES; l++)
                 bytes_put_u32(out, lanes.state[l]);
@@ -606,7 +688,7 @@ encode_in_arena(struct static_work *w, const struct residuals *r, struct arena *
                 struct bytes *out)
 {
         w->tokens = arena_alloc(arena, r->count);
-        w->steps = arena_alloc(arena, r->count);
+        w->steps = arena_alloc(arena, r->count + r->nsegments * RANS_MARGIN);
         w->level = arena_alloc(arena, r->count);
         if (w->tokens == NULL || w->steps == NULL || w->level == NULL ||
             !kinds_find(&w->kinds, r, arena))
