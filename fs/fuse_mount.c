@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -183,21 +185,22 @@ make_session(struct session *s)
         return CAEFS_OK;
 }
 
-/* The kernel reads ahead 128 KiB unless told; a decoded chunk is larger. Not being
- * permitted costs some speed and nothing else.  Nobody serves requests yet, so the
- * device is asked for without one. */
+/* The kernel reads ahead 128 KiB unless told; a decoded chunk is larger.  Its answer to
+ * our first words lowers what was set before, so this waits for that: a request is
+ * answered only after it.  Not being permitted costs some speed and nothing else. */
 static void
 raise_read_ahead(const struct fuse_mount_options *o)
 {
         char path[64];
-        struct statx st;
+        struct statvfs space;
+        struct stat st;
         int fd;
 
-        if (o->read_ahead_kib == 0 ||
-            statx(AT_FDCWD, o->mountpoint, AT_STATX_DONT_SYNC, 0, &st) != 0)
+        if (o->read_ahead_kib == 0 || statvfs(o->mountpoint, &space) != 0 ||
+            stat(o->mountpoint, &st) != 0)
                 return;
-        snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", st.stx_dev_major,
-                 st.stx_dev_minor);
+        snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev),
+                 minor(st.st_dev));
         fd = open(path, O_WRONLY | O_CLOEXEC);
         if (fd < 0)
                 return;
@@ -254,12 +257,14 @@ write_back(const char *mountpoint)
         close(fd);
 }
 
+/* The thread that waits for requests to be answered, which no other may. */
 static void *
 wait_for_signal(void *argument)
 {
         struct session *s = argument;
         int number;
 
+        raise_read_ahead(s->options);
         while (sigwait(&s->signals, &number) != 0)
                 ;
         if (atomic_load(&s->ended))
@@ -317,30 +322,34 @@ serve(struct session *s)
         return CAEFS_OK;
 }
 
-static enum caefs_err
-serve_until_end(struct session *s)
-{
-        enum caefs_err err;
-
-        s->main_thread = pthread_self();
-        if (pthread_create(&s->signal_thread, NULL, wait_for_signal, s) != 0)
-                return caefs_fail(CAEFS_ERR_NOMEM, "no thread can be started");
-        raise_read_ahead(s->options);
-        if (s->options->ready != NULL)
-                s->options->ready(s->options->context);
-        err = serve(s);
-        atomic_store(&s->ended, true);
-        pthread_kill(s->signal_thread, SIGTERM);
-        pthread_join(s->signal_thread, NULL);
-        return err;
-}
-
 static void
 set_mounted(struct adapter *a, bool mounted)
 {
         pthread_mutex_lock(&a->notify_lock);
         a->mounted = mounted;
         pthread_mutex_unlock(&a->notify_lock);
+}
+
+/* Ends unmounted. */
+static enum caefs_err
+serve_until_end(struct session *s)
+{
+        enum caefs_err err;
+
+        s->main_thread = pthread_self();
+        if (pthread_create(&s->signal_thread, NULL, wait_for_signal, s) != 0) {
+                fuse_session_unmount(s->adapter.session);
+                return caefs_fail(CAEFS_ERR_NOMEM, "no thread can be started");
+        }
+        if (s->options->ready != NULL)
+                s->options->ready(s->options->context);
+        err = serve(s);
+        atomic_store(&s->ended, true);
+        set_mounted(&s->adapter, false);
+        fuse_session_unmount(s->adapter.session);
+        pthread_kill(s->signal_thread, SIGTERM);
+        pthread_join(s->signal_thread, NULL);
+        return err;
 }
 
 /* What the kernel did not give back: a mount that goes away drops requests. */
@@ -369,8 +378,6 @@ mount_and_serve(struct session *s)
         if (err == CAEFS_OK) {
                 set_mounted(a, true);
                 err = serve_until_end(s);
-                set_mounted(a, false);
-                fuse_session_unmount(s->adapter.session);
         }
         give_back(s);
         if (err == CAEFS_OK && o->drain)

@@ -83,9 +83,16 @@ os.setxattr(sys.argv[1] + "/lossy", "user.caefs.bound", b"abs:0.01")
 for d in ("exact", "lossy"):
     np.save(sys.argv[1] + "/%s/x.npy" % d, x)
 EOF
+# what the page cache held before sealing is not what is served after it
+stat -c '%b' "$mnt/lossy/x.npy" >"$tmp/blocks-staged"
 "$CAEFS" sync "$mnt"
+sha256sum <"$mnt/lossy/x.npy" >"$tmp/sum-sealed"
+[ "$(stat -c '%b' "$mnt/lossy/x.npy")" -lt "$(cat "$tmp/blocks-staged")" ] ||
+    fail "the blocks of a file that was sealed are those from before"
 "$CAEFS" stat --json "$mnt/exact/x.npy" "$mnt/lossy/x.npy" "$mnt" >"$tmp/stat"
 remount_store "$store" "$mnt"
+sha256sum <"$mnt/lossy/x.npy" | cmp - "$tmp/sum-sealed" ||
+    fail "a sealed file is served otherwise after a remount"
 "$PYTHON" - "$mnt" "$tmp/stat" <<'EOF'
 import json, numpy as np, os, sys
 x = np.cumsum(np.random.default_rng(5).normal(size=200_000)).astype("f4")
