@@ -127,6 +127,9 @@ need_fuse() {
     [ -c /dev/fuse ] ||
         die $EXIT_SYSTEM "there is no /dev/fuse: as root, modprobe fuse; in a" \
             "container, start it with --device /dev/fuse --cap-add SYS_ADMIN"
+    (exec 3<>/dev/fuse) 2>/dev/null ||
+        die $EXIT_SYSTEM "/dev/fuse cannot be opened: as root, chmod 666" \
+            "/dev/fuse; or run me as root"
 }
 
 # ---- the build ----
