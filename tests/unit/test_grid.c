@@ -199,7 +199,7 @@ test_bits_drop_zeros(void **state)
                 x[i] = ldexp(floor(random_unit() * 65536) + 65536, -3) * (i % 2 != 0 ? 1 : -1);
         for (int i = 0; i < COUNT; i += 2)
                 x[i] = fabs(x[i]);
-        grid_fit_bits(DTYPE_F64, x, COUNT, 2, &g);
+        grid_fit_bits(DTYPE_F64, x, COUNT / 2, 2, &g);
         assert_true(g.shift >= 36);
         assert_exact(&g, x, COUNT, 0);
         assert_false(g.wide);
