@@ -31,12 +31,11 @@ is_empty(const struct residuals *r)
         return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
-/* Mixing decodes two to ten million residuals a second, so below EFFORT_MAX it is
- * for what is short however it is counted: residuals, those not in zero blocks, or
- * bytes that the static coder would take. */
-#define SHORT_COUNT  20480
-#define SHORT_ACTIVE 24576
-#define SHORT_BYTES  24576
+/* Mixing decodes two to ten million residuals a second; zero blocks cost it next to
+ * nothing.  Below EFFORT_MAX it is for sequences that take about a millisecond, or
+ * where so few blocks are not zero that reading stays at a hundred MB/s or more. */
+#define BRIEF_ACTIVE 4096               /* residuals outside zero blocks */
+#define SPARSE_SHARE 8                  /* or one block in this many is not zero */
 #define BLOCK        64
 
 /* What the choice goes by. */
@@ -167,18 +166,15 @@ try_coder(struct trial *t, unsigned number, unsigned gain)
 }
 
 /* What must be saved, in 64ths of the size, to be worth slower decoding. */
-#define WORTH_GENERAL 3         /* below EFFORT_MAX */
-#define WORTH_MIXING  4         /* the same, where the sequence is not brief */
+#define WORTH_GENERAL 3         /* below EFFORT_MAX, where the sequence is not brief */
 #define WORTH_SLOWEST 6         /* EFFORT_MAX, more than 1.25 bits a residual: 10 MB/s */
 
 static unsigned
 worth_mixing(const struct trial *t, bool brief)
 {
-        if (brief)
-                return 0;
-        if (t->effort != EFFORT_MAX)
-                return WORTH_MIXING;
-        return (t->out->size - t->start) * 8 > t->r->count / 4 * 5 ? WORTH_SLOWEST : 0;
+        bool dense = (t->out->size - t->start) * 8 > t->r->count / 4 * 5;
+
+        return dense && !brief ? WORTH_SLOWEST : 0;
 }
 
 static enum caefs_err
@@ -190,12 +186,12 @@ try_coders(struct trial *t)
 
         struct survey s = look_at(t->r);
         bool max = t->effort == EFFORT_MAX;
-        bool brief = t->r->count <= SHORT_COUNT || s.active <= SHORT_ACTIVE;
+        bool brief = s.active <= BRIEF_ACTIVE || s.active <= t->r->count / SPARSE_SHARE;
         if (max || s.repeats)
                 err = try_coder(t, CODER_GENERAL, max || brief ? 0 : WORTH_GENERAL);
         if (err == CAEFS_OK && (max || s.nonzero < t->r->count / 16))
                 err = try_coder(t, CODER_SPARSE, 0);
-        if (err == CAEFS_OK && (max || brief || t->out->size - t->start <= SHORT_BYTES))
+        if (err == CAEFS_OK && (max || brief))
                 err = try_coder(t, CODER_MIXING, worth_mixing(t, brief));
         return err;
 }
