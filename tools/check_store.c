@@ -5,6 +5,7 @@
 
 #include "tools/check_store.h"
 
+#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -36,7 +37,7 @@ static void print_summary(const char *path, const struct store_check_report *r,
                        r->problems == 1 ? "problem" : "problems");
 }
 
-int tool_check_store(const char *path, bool read_all)
+static int check_store(const char *path, bool read_all)
 {
         const struct store_options options = { .no_background = true };
         struct store_check_report report;
@@ -67,4 +68,21 @@ int tool_check_store(const char *path, bool read_all)
         if (closed != CAEFS_OK)
                 return tool_fail(closed, path, NULL);
         return report.problems == 0 ? TOOL_OK : TOOL_DATA;
+}
+
+int tool_check_command(int argc, char **argv, const char *name, bool read_all)
+{
+        static const struct option options[] = {
+                TOOL_COMMON_LONG_OPTIONS,
+                { 0 },
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, TOOL_COMMON_SHORT_OPTIONS, options,
+                                NULL)) != -1)
+                if (!tool_common_option(c))
+                        return TOOL_USAGE;
+        if (argc - optind != 1)
+                return tool_usage_error(name, "one STORE is needed");
+        return check_store(argv[optind], read_all);
 }

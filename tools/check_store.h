@@ -8,11 +8,11 @@
 #include <stdbool.h>
 
 /*
- * Opens the store in path (which recovers it), checks its structure and, with
- * read_all, decodes and proves every chunk.  Findings go to stdout, one a line,
- * with a summary unless -q.  Returns an exit status: TOOL_DATA when something
- * was found.
+ * The command called name with its options and one STORE: opens the store (which
+ * recovers it), checks its structure and, with read_all, decodes and proves every
+ * chunk.  Findings go to stdout, one a line, with a summary unless -q.  Returns an
+ * exit status: TOOL_DATA when something was found.
  */
-int tool_check_store(const char *path, bool read_all);
+int tool_check_command(int argc, char **argv, const char *name, bool read_all);
 
 #endif

@@ -2,7 +2,6 @@
  * caefs df - what a store holds, and what it takes.
  */
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,35 +121,11 @@ static enum caefs_err df_path(void *context, const struct tool_path *p)
 
 int cmd_df(int argc, char **argv)
 {
-        enum { OPT_JSON = 256 };
-        static const struct option options[] = {
-                { "json", no_argument, NULL, OPT_JSON },
-                TOOL_COMMON_LONG_OPTIONS,
-                { 0 },
-        };
         struct df_run run = { 0 };
-        int c, status;
+        const struct tool_listing listing = {
+                .name = "df", .question = "which store or mount?", .list = "stores",
+                .each = df_path, .context = &run, .found = &run.found,
+        };
 
-        while ((c = getopt_long(argc, argv, TOOL_COMMON_SHORT_OPTIONS,
-                                options, NULL)) != -1)
-                if (c == OPT_JSON) {
-                        if (run.found == NULL)
-                                run.found = json_array();
-                } else if (!tool_common_option(c)) {
-                        return TOOL_USAGE;
-                }
-        if (optind == argc)
-                return tool_usage_error("df", "which store or mount?");
-        status = tool_each_path(argc - optind, argv + optind, false, df_path,
-                                &run);
-        if (run.found != NULL) {
-                json_t *result = json_pack("{s:i, s:o}", "output_version",
-                                           DESCRIBE_VERSION, "stores",
-                                           run.found);
-
-                json_dumpf(result, stdout, JSON_INDENT(2));
-                putchar('\n');
-                json_decref(result);
-        }
-        return status;
+        return tool_list_command(argc, argv, &listing);
 }

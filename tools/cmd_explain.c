@@ -2,7 +2,6 @@
  * caefs explain - why each part of a file is stored as it is.
  */
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -126,7 +125,7 @@ static void print_summary(const struct tool_path *p, const json_t *d)
 
 static enum caefs_err explain(void *context, const struct tool_path *p)
 {
-        json_t *found = context;
+        json_t *found = *(json_t **)context;
         const json_t *region;
         json_t *d;
         size_t i;
@@ -151,34 +150,11 @@ static enum caefs_err explain(void *context, const struct tool_path *p)
 
 int cmd_explain(int argc, char **argv)
 {
-        enum { OPT_JSON = 256 };
-        static const struct option options[] = {
-                { "json", no_argument, NULL, OPT_JSON },
-                TOOL_COMMON_LONG_OPTIONS,
-                { 0 },
-        };
         json_t *found = NULL;
-        int c, status;
+        const struct tool_listing listing = {
+                .name = "explain", .question = "which file?", .list = "files",
+                .each = explain, .context = &found, .found = &found,
+        };
 
-        while ((c = getopt_long(argc, argv, TOOL_COMMON_SHORT_OPTIONS,
-                                options, NULL)) != -1)
-                if (c == OPT_JSON) {
-                        if (found == NULL)
-                                found = json_array();
-                } else if (!tool_common_option(c)) {
-                        return TOOL_USAGE;
-                }
-        if (optind == argc)
-                return tool_usage_error("explain", "which file?");
-        status = tool_each_path(argc - optind, argv + optind, false, explain,
-                                found);
-        if (found != NULL) {
-                json_t *result = json_pack("{s:i, s:o}", "output_version",
-                                           DESCRIBE_VERSION, "files", found);
-
-                json_dumpf(result, stdout, JSON_INDENT(2));
-                putchar('\n');
-                json_decref(result);
-        }
-        return status;
+        return tool_list_command(argc, argv, &listing);
 }

@@ -2,8 +2,6 @@
  * caefs fsck - checks the structure of a store.
  */
 
-#include <getopt.h>
-
 #include "tools/check_store.h"
 #include "tools/tool.h"
 
@@ -20,17 +18,5 @@ const char help_fsck[] =
 
 int cmd_fsck(int argc, char **argv)
 {
-        static const struct option options[] = {
-                TOOL_COMMON_LONG_OPTIONS,
-                { 0 },
-        };
-        int c;
-
-        while ((c = getopt_long(argc, argv, TOOL_COMMON_SHORT_OPTIONS, options,
-                                NULL)) != -1)
-                if (!tool_common_option(c))
-                        return TOOL_USAGE;
-        if (argc - optind != 1)
-                return tool_usage_error("fsck", "one STORE is needed");
-        return tool_check_store(argv[optind], false);
+        return tool_check_command(argc, argv, "fsck", false);
 }

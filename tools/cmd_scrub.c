@@ -2,8 +2,6 @@
  * caefs scrub - reads and proves every byte of a store.
  */
 
-#include <getopt.h>
-
 #include "tools/check_store.h"
 #include "tools/tool.h"
 
@@ -18,17 +16,5 @@ const char help_scrub[] =
 
 int cmd_scrub(int argc, char **argv)
 {
-        static const struct option options[] = {
-                TOOL_COMMON_LONG_OPTIONS,
-                { 0 },
-        };
-        int c;
-
-        while ((c = getopt_long(argc, argv, TOOL_COMMON_SHORT_OPTIONS, options,
-                                NULL)) != -1)
-                if (!tool_common_option(c))
-                        return TOOL_USAGE;
-        if (argc - optind != 1)
-                return tool_usage_error("scrub", "one STORE is needed");
-        return tool_check_store(argv[optind], true);
+        return tool_check_command(argc, argv, "scrub", true);
 }

@@ -2,7 +2,6 @@
  * caefs stat - sizes, ratio, bound and error of files and directories.
  */
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -187,35 +186,11 @@ static enum caefs_err stat_path(void *context, const struct tool_path *p)
 
 int cmd_stat(int argc, char **argv)
 {
-        enum { OPT_JSON = 256 };
-        static const struct option options[] = {
-                { "json", no_argument, NULL, OPT_JSON },
-                TOOL_COMMON_LONG_OPTIONS,
-                { 0 },
-        };
         struct stat_run run = { 0 };
-        int c, status;
+        const struct tool_listing listing = {
+                .name = "stat", .question = "which path?", .list = "paths",
+                .each = stat_path, .context = &run, .found = &run.found,
+        };
 
-        while ((c = getopt_long(argc, argv, TOOL_COMMON_SHORT_OPTIONS,
-                                options, NULL)) != -1)
-                if (c == OPT_JSON) {
-                        if (run.found == NULL)
-                                run.found = json_array();
-                } else if (!tool_common_option(c)) {
-                        return TOOL_USAGE;
-                }
-        if (optind == argc)
-                return tool_usage_error("stat", "which path?");
-        status = tool_each_path(argc - optind, argv + optind, false, stat_path,
-                                &run);
-        if (run.found != NULL) {
-                json_t *result = json_pack("{s:i, s:o}", "output_version",
-                                           DESCRIBE_VERSION, "paths",
-                                           run.found);
-
-                json_dumpf(result, stdout, JSON_INDENT(2));
-                putchar('\n');
-                json_decref(result);
-        }
-        return status;
+        return tool_list_command(argc, argv, &listing);
 }

@@ -74,6 +74,20 @@ typedef enum caefs_err tool_path_use(void *context, const struct tool_path *p);
 int tool_each_path(int n, char **paths, bool write, tool_path_use *each,
                    void *context);
 
+/*
+ * The command called name: its options, with --json, and at least one path, for
+ * each of which EACH is called.  *FOUND becomes an array when JSON is asked for,
+ * which EACH fills; it is printed under the key LIST and freed.  QUESTION is what
+ * is asked when there is no path.  Returns an exit status.
+ */
+struct tool_listing {
+        const char *name, *question, *list;
+        tool_path_use *each;
+        void *context;
+        json_t **found;
+};
+int tool_list_command(int argc, char **argv, const struct tool_listing *listing);
+
 /* ---- questions ---- */
 
 /* fs/describe.h; the caller gives the value back with json_decref(). */
