@@ -1,10 +1,13 @@
 /* common/arena.c - a stack of malloc'ed blocks. */
 #include "common/arena.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define ALIGNMENT     64
+#define HUGE_PAGE     ((size_t) 1 << 21)
 #define BLOCK_MINIMUM ((size_t) 1 << 20)
 #define BLOCK_GROWTH_LIMIT ((size_t) 1 << 26)
 
@@ -18,11 +21,17 @@ struct arena_block {
 
 _Static_assert(sizeof(struct arena_block) <= ALIGNMENT, "header fits its unit");
 
+/* Large blocks ask for huge pages: a chunk's worth of memory is touched in many
+ * places at once, and small pages would cost a fault each and the translation cache. */
 static struct arena_block *
 block_new(size_t size)
 {
-        struct arena_block *block = aligned_alloc(ALIGNMENT, ALIGNMENT + size);
+        bool                huge = size >= HUGE_PAGE;
+        struct arena_block *block = aligned_alloc(huge ? HUGE_PAGE : ALIGNMENT,
+                                                  ALIGNMENT + size);
 
+        if (block != NULL && huge)
+                (void) madvise(block, ALIGNMENT + size, MADV_HUGEPAGE);
         if (block != NULL)
                 *block = (struct arena_block) { .size = size };
         return block;

@@ -194,7 +194,7 @@ static enum caefs_err decode_object(const struct object *object,
                 return err;
         /* Only a file under a name of its own can be written out of order. */
         if (size <= file_memory_limit() || out->temporary == NULL)
-                d.memory = malloc((size_t)size + 1);
+                d.memory = file_memory((size_t)size + 1);
         if (d.memory == NULL && out->temporary == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "no memory for the result");
         err = decode(&d, o->threads, seconds);

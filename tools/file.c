@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,6 +58,18 @@ uint64_t file_memory_limit(void)
         uint64_t most = (uint64_t)1 << 30;
 
         return quarter < most ? quarter : most;
+}
+
+void *file_memory(size_t size)
+{
+        const size_t huge_page = (size_t)1 << 21;
+        void *memory = aligned_alloc(huge_page, size);
+
+        if (memory == NULL)
+                return NULL;
+        (void)madvise(memory, size, MADV_HUGEPAGE);
+        memset(memory, 0, size);
+        return memory;
 }
 
 /* Opens a regular file; *size is its size. */

@@ -19,6 +19,12 @@ enum caefs_err file_read_all(const char *path, size_t max, struct bytes *out);
 uint64_t file_memory_limit(void);
 
 /*
+ * Memory for a whole file, its pages in place, so that what is timed while it
+ * is filled is not the kernel's clearing of them; NULL: none left.  free() it.
+ */
+void *file_memory(size_t size);
+
+/*
  * A file to be read: in memory when it is small enough, so that what is
  * measured around the codec is the codec; else from the disk as needed.
  */
