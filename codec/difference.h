@@ -32,9 +32,12 @@ struct difference {
 /* Two strides, a step for each of four axes, a second order, and the head. */
 #define DIFFERENCE_MAX 8
 
-/* All N values at X in place. */
-void difference_forward(const struct difference *d, size_t nsteps, bool wide, void *x, size_t n);
-void difference_inverse(const struct difference *d, size_t nsteps, bool wide, void *x, size_t n);
+/* All N >= 1 values at X in place: forward those of x - origin, and the inverse gives
+ * origin + step * x. */
+void difference_forward(const struct difference *d, size_t nsteps, bool wide, void *x, size_t n,
+                        int64_t origin);
+void difference_inverse(const struct difference *d, size_t nsteps, bool wide, void *x, size_t n,
+                        int64_t step, int64_t origin);
 
 /* OUT, (n), becomes what difference_forward() would leave at X[start] to
  * X[start + n - 1]; X is left alone.  SCRATCH holds nsteps * n integers. */

@@ -14,10 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/cpu.h"
 #include "codec/difference.h"
+#include "codec/sample.h"
 #include "codec/stride.h"
 
 #define MAX_STRIDES 2
+#define WINDOW      512          /* values of a sample that follow each other */
 
 /* What SIDE says. */
 struct variant {
@@ -115,24 +118,6 @@ parse_side(struct cursor *side, const struct field_geometry *g, struct variant *
         return CAEFS_OK;
 }
 
-static void
-place_narrow(uint32_t *x, size_t n, const struct field_geometry *g, const struct variant *v)
-{
-        uint32_t step = (uint32_t) g->step;
-        uint32_t origin = (uint32_t) v->phase + (uint32_t) v->base * step;
-        if (step == 1 && origin == 0)
-                return;
-        for (size_t i = 0; i < n; i++)
-                x[i] = origin + x[i] * step;
-}
-
-static void
-place_wide(uint64_t *x, size_t n, const struct variant *v)
-{
-        for (size_t i = 0; i < n && v->base != 0; i++)
-                x[i] += (uint64_t) v->base;
-}
-
 static enum caefs_err
 lorenzo_decode(const struct field_geometry *g, struct cursor *side, struct cursor *coded,
                struct arena *arena, void *grid)
@@ -148,11 +133,8 @@ lorenzo_decode(const struct field_geometry *g, struct cursor *side, struct curso
                 return err;
         struct steps s;
         steps_of(g, &v, &s);
-        difference_inverse(s.step, s.count, g->wide, grid, g->count);
-        if (g->wide)
-                place_wide(grid, g->count, &v);
-        else
-                place_narrow(grid, g->count, g, &v);
+        uint64_t origin = (uint64_t) v.phase + (uint64_t) v.base * (uint64_t) g->step;
+        difference_inverse(s.step, s.count, g->wide, grid, g->count, g->step, (int64_t) origin);
         return CAEFS_OK;
 }
 
@@ -176,7 +158,8 @@ write_side(const struct variant *v, struct bytes *side)
 /* The search's workplace. */
 struct search {
         const struct field *field;
-        void               *lattice;    /* (count) k, for the phase at hand */
+        void               *lattice;    /* (count) k */
+        bool                changed;    /* parts of it are for other phases than 0 */
         size_t              size;       /* bytes of one integer */
         size_t              nwindows;   /* the sample: windows of equal length */
         size_t              window;
@@ -186,46 +169,110 @@ struct search {
         double              bits;       /* of the whole field, by the sample */
 };
 
-/* k = floor((g - phase + step / 2) / step); the reciprocal may be off by one. */
+/* k = floor((g - phase + step / 2) / step), by a shift where the step is 2^SHIFT; else
+ * the reciprocal may be off by one. */
+#define DEFINE_TO_LATTICE(suffix, TARGET)                                               \
+TARGET static void                                                                      \
+shift_to_lattice##suffix(const int32_t *grid, size_t n, uint32_t half, int shift,       \
+                         int32_t *k)                                                    \
+{                                                                                       \
+        for (size_t i = 0; i < n; i++)                                                  \
+                k[i] = (int32_t) ((uint32_t) grid[i] + half) >> shift;                  \
+}                                                                                       \
+                                                                                        \
+TARGET static void                                                                      \
+divide_to_lattice##suffix(const int32_t *grid, size_t n, double half, double step,      \
+                          int32_t *k)                                                   \
+{                                                                                       \
+        double inverse = 1.0 / step;                                                    \
+        for (size_t i = 0; i < n; i++) {                                                \
+                double d = grid[i] + half;                                              \
+                double q = (double) (int32_t) (d * inverse);                            \
+                double rest = d - q * step;                                             \
+                q += (rest >= step) - (rest < 0);                                       \
+                k[i] = (int32_t) q;                                                     \
+        }                                                                               \
+}
+
+DEFINE_TO_LATTICE(_plain, )
+#if defined(__x86_64__)
+DEFINE_TO_LATTICE(_avx2, TARGET_AVX2)
+#endif
+
+/* N values from AT on. */
 static void
-to_lattice(const struct field *f, int64_t phase, int32_t *k)
+to_lattice(const struct field *f, int64_t phase, size_t at, size_t n, int32_t *k)
 {
-        const int32_t *grid = f->grid;
-        double step = (double) f->geometry.step, inverse = 1.0 / step;
-        double shift = (double) (f->geometry.step / 2 - phase);
-        for (size_t i = 0; i < f->geometry.count; i++) {
-                double d = grid[i] + shift;
-                double q = (double) (int32_t) (d * inverse);
-                double rest = d - q * step;
-                q += (rest >= step) - (rest < 0);
-                k[i] = (int32_t) q;
+        const int32_t *grid = (const int32_t *) f->grid + at;
+        int64_t step = f->geometry.step, half = step / 2 - phase;
+        bool power = (step & (step - 1)) == 0;
+        int shift = __builtin_ctzll((unsigned long long) step);
+#if defined(__x86_64__)
+        if (cpu_level() != CPU_PLAIN) {
+                if (power)
+                        shift_to_lattice_avx2(grid, n, (uint32_t) half, shift, k + at);
+                else
+                        divide_to_lattice_avx2(grid, n, (double) half, (double) step, k + at);
+                return;
         }
+#endif
+        if (power)
+                shift_to_lattice_plain(grid, n, (uint32_t) half, shift, k + at);
+        else
+                divide_to_lattice_plain(grid, n, (double) half, (double) step, k + at);
 }
 
 /* What a hole holds while variants are compared: the value before it. */
-#define DEFINE_PREVIOUS(T, suffix)                                      \
-static void                                                             \
-previous_into_holes_##suffix(T *k, const uint8_t *hole, size_t n)       \
-{                                                                       \
-        for (size_t i = 1; i < n; i++)                                  \
-                k[i] = hole[i] ? k[i - 1] : k[i];                       \
+#define DEFINE_PREVIOUS(T, suffix)                                                      \
+static void                                                                             \
+previous_into_holes_##suffix(T *k, const uint8_t *hole, size_t at, size_t n)            \
+{                                                                                       \
+        for (size_t i = at > 0 ? at : 1; i < at + n; i++)                               \
+                k[i] = hole[i] ? k[i - 1] : k[i];                                       \
 }
 
 DEFINE_PREVIOUS(int32_t, narrow)
 DEFINE_PREVIOUS(int64_t, wide)
 
+/* Values AT to AT + n - 1 of the lattice. */
 static void
-load_lattice(struct search *s, int64_t phase)
+load_lattice(struct search *s, int64_t phase, size_t at, size_t n)
 {
         const struct field *f = s->field;
         if (f->geometry.step == 1)
-                memcpy(s->lattice, f->grid, f->geometry.count * s->size);
+                memcpy((uint8_t *) s->lattice + at * s->size,
+                       (const uint8_t *) f->grid + at * s->size, n * s->size);
         else
-                to_lattice(f, phase, s->lattice);
+                to_lattice(f, phase, at, n, s->lattice);
         if (f->hole != NULL && f->geometry.wide)
-                previous_into_holes_wide(s->lattice, f->hole, f->geometry.count);
+                previous_into_holes_wide(s->lattice, f->hole, at, n);
         else if (f->hole != NULL)
-                previous_into_holes_narrow(s->lattice, f->hole, f->geometry.count);
+                previous_into_holes_narrow(s->lattice, f->hole, at, n);
+}
+
+/* Not the very first values: they have no predecessors. */
+static size_t
+window_start(const struct search *s, size_t w)
+{
+        size_t room = s->field->geometry.count - s->window;
+        return (size_t) ((double) room * ((double) w + 0.5) / (double) s->nwindows);
+}
+
+/* What the differences of the sample reach: each window, and each as far back as any
+ * of the steps together lead. */
+static void
+load_sample(struct search *s, const struct steps *steps, int64_t phase)
+{
+        for (size_t w = 0; w < s->nwindows; w++)
+                for (unsigned taken = 0; taken < 1u << steps->count; taken++) {
+                        size_t start = window_start(s, w), back = 0;
+                        for (unsigned i = 0; i < steps->count; i++)
+                                back += taken >> i & 1 ? steps->step[i].lag : 0;
+                        if (back < start + s->window)
+                                load_lattice(s, phase, start < back ? 0 : start - back,
+                                             start < back ? start + s->window - back : s->window);
+                }
+        load_lattice(s, phase, 0, 1);
 }
 
 static int64_t
@@ -256,33 +303,6 @@ base_of(const struct search *s, const struct variant *v)
         return sample[127];
 }
 
-#define DEFINE_SUBTRACT(T, U, suffix)                           \
-static void                                                     \
-subtract_base_##suffix(T *k, size_t n, int64_t base)            \
-{                                                               \
-        for (size_t i = 0; i < n; i++)                          \
-                k[i] = (T) ((U) k[i] - (U) base);               \
-}
-
-DEFINE_SUBTRACT(int32_t, uint32_t, narrow)
-DEFINE_SUBTRACT(int64_t, uint64_t, wide)
-
-static void
-subtract_base(const struct search *s, void *k, size_t n, int64_t base)
-{
-        if (s->field->geometry.wide)
-                subtract_base_wide(k, n, base);
-        else
-                subtract_base_narrow(k, n, base);
-}
-
-static double
-estimate(const struct search *s, const void *residual, size_t n)
-{
-        return s->field->geometry.wide ? residual_estimate_wide(residual, n)
-                                       : residual_estimate(residual, n);
-}
-
 /* Estimated bits of the whole field for a variant, from the sample. */
 static double
 try_variant(struct search *s, struct variant *v)
@@ -293,14 +313,13 @@ try_variant(struct search *s, struct variant *v)
         v->base = base_of(s, v);
         size_t total = s->nwindows * s->window;
         for (size_t w = 0; w < s->nwindows; w++) {
-                size_t room = g->count - s->window;
-                size_t start = s->nwindows > 1 ? (size_t) ((double) room * w / (s->nwindows - 1)) : 0;
-                difference_window(steps.step, steps.count, g->wide, s->lattice, start, s->window,
-                                  (uint8_t *) s->residual + w * s->window * s->size, s->scratch);
+                void *residual = (uint8_t *) s->residual + w * s->window * s->size;
+                difference_window(steps.step, steps.count, g->wide, s->lattice, window_start(s, w),
+                                  s->window, residual, s->scratch);
         }
         if (steps.count == 0)
-                subtract_base(s, s->residual, total, v->base);
-        return estimate(s, s->residual, total) * ((double) g->count / (double) total);
+                difference_forward(NULL, 0, g->wide, s->residual, total, v->base);
+        return residual_estimate_sample(s->residual, total, g->wide, g->count);
 }
 
 static void
@@ -355,22 +374,35 @@ search_strides(struct search *s, struct arena *arena)
         }
 }
 
-/* Other places of the lattice: they matter where most residuals are zero. */
+static void
+consider_phase(struct search *s, const struct steps *steps, int64_t phase)
+{
+        struct variant v = s->best;
+        v.phase = phase;
+        load_sample(s, steps, phase);
+        s->changed = true;
+        consider(s, v);
+}
+
+/* Other places of the lattice: they matter where most residuals are zero.  Quarters of
+ * a step first, then closer to the best. */
 static void
 search_phases(struct search *s)
 {
         const struct field *f = s->field;
         int64_t step = f->geometry.step;
-        int64_t phases = f->effort == EFFORT_FAST ? 4 : 16;
-        if (phases > step)
-                phases = step;
         if (step == 1 || s->bits > 2.0 * (double) f->geometry.count)
                 return;
-        struct variant v = s->best;
-        for (int64_t p = 1; p < phases; p++) {
-                v.phase = p * step / phases;
-                load_lattice(s, v.phase);
-                consider(s, v);
+        struct steps steps;
+        steps_of(&f->geometry, &s->best, &steps);
+        int64_t quarter = step < 4 ? 1 : step / 4;
+        for (int64_t p = quarter; p < step; p += quarter)
+                consider_phase(s, &steps, p);
+        int64_t least = f->effort == EFFORT_FAST ? quarter : quarter / 4;
+        for (int64_t by = quarter / 2; by > 0 && by >= least; by /= 2) {
+                int64_t at = s->best.phase;
+                consider_phase(s, &steps, (at + by) % step);
+                consider_phase(s, &steps, (at + step - by) % step);
         }
 }
 
@@ -378,13 +410,12 @@ search_phases(struct search *s)
 static enum caefs_err
 search_begin(struct search *s, const struct field *f, struct arena *arena)
 {
-        static const size_t sample[] = { 8192, 32768, 131072 };
-        size_t count = f->geometry.count;
+        size_t count = f->geometry.count, sample = sample_size(count, f->effort);
         memset(s, 0, sizeof *s);
         s->field = f;
         s->size = f->geometry.wide ? sizeof(int64_t) : sizeof(int32_t);
-        s->window = count <= 2 * sample[f->effort] ? count : 2048;
-        s->nwindows = s->window == count ? 1 : sample[f->effort] / s->window;
+        s->window = count <= 2 * sample ? count : WINDOW;
+        s->nwindows = count <= 2 * sample ? 1 : sample / WINDOW;
         s->bits = 1e300;
         s->lattice = arena_array(arena, count, s->size);
         s->residual = arena_array(arena, s->nwindows * s->window, s->size);
@@ -422,12 +453,16 @@ finish(struct search *s, struct arena *arena, struct prediction *out, double *bi
         const struct field_geometry *g = &f->geometry;
         struct variant *v = &s->best;
         struct steps steps;
-        load_lattice(s, v->phase);
+        if (s->changed)
+                load_lattice(s, v->phase, 0, g->count);
         steps_of(g, v, &steps);
-        subtract_base(s, s->lattice, g->count, v->base);
-        if (f->hole != NULL)
+        int64_t origin = v->base;
+        if (f->hole != NULL) {
+                difference_forward(NULL, 0, g->wide, s->lattice, g->count, origin);
                 fill_holes(s, &steps);
-        difference_forward(steps.step, steps.count, g->wide, s->lattice, g->count);
+                origin = 0;
+        }
+        difference_forward(steps.step, steps.count, g->wide, s->lattice, g->count, origin);
         struct residual_segment *segment = arena_alloc(arena, sizeof *segment);
         if (segment == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "lorenzo: no memory");
@@ -438,7 +473,8 @@ finish(struct search *s, struct arena *arena, struct prediction *out, double *bi
         out->segment = segment;
         out->nsegments = 1;
         enum caefs_err err = write_side(v, &out->side);
-        *bits = estimate(s, s->lattice, g->count) + 8.0 * (double) out->side.size;
+        *bits = sample_estimate(s->lattice, g->count, g->wide, sample_size(g->count, f->effort), arena) +
+                8.0 * (double) out->side.size;
         return err;
 }
 
@@ -449,7 +485,7 @@ lorenzo_encode(const struct field *f, struct arena *arena, struct prediction *ou
         enum caefs_err err = search_begin(&s, f, arena);
         if (err != CAEFS_OK)
                 return err;
-        load_lattice(&s, 0);
+        load_lattice(&s, 0, 0, f->geometry.count);
         search_axes(&s);
         if (f->geometry.shape.ndim == 1 && !f->geometry.wide)
                 search_strides(&s, arena);

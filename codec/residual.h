@@ -67,4 +67,8 @@ enum caefs_err residual_decode_wide(struct cursor *in, int64_t *r,
 double residual_estimate(const int32_t *r, size_t n);
 double residual_estimate_wide(const int64_t *r, size_t n);
 
+/* The same for COUNT residuals of which R, (n) int64_t when WIDE, else int32_t, is a
+ * sample. */
+double residual_estimate_sample(const void *r, size_t n, bool wide, size_t count);
+
 #endif

@@ -296,14 +296,69 @@ test_difference_window(void **state)
         (void) state;
         for (size_t i = 0; i < 1200; i++)
                 x[i] = y[i] = (int32_t) next_random(&random);
-        difference_forward(steps, 5, false, y, 1200);
+        difference_forward(steps, 5, false, y, 1200, 0);
         for (size_t start = 0; start < 1200; start += 97) {
                 size_t n = 1200 - start < 150 ? 1200 - start : 150;
                 difference_window(steps, 5, false, x, start, n, out, scratch);
                 assert_memory_equal(out, y + start, n * sizeof *out);
         }
-        difference_inverse(steps, 5, false, y, 1200);
+        difference_inverse(steps, 5, false, y, 1200, 1, 0);
         assert_memory_equal(x, y, sizeof x);
+}
+
+/* y = x - origin, differenced by the definition, one step after another. */
+static void
+difference_plainly(const struct difference *d, size_t nsteps, int64_t *y, size_t n, int64_t origin)
+{
+        for (size_t i = 0; i < n; i++)
+                y[i] = (int64_t) ((uint64_t) y[i] - (uint64_t) origin);
+        for (size_t s = 0; s < nsteps; s++)
+                for (size_t i = n; i-- > 0; )
+                        if (i % d[s].period >= d[s].lag && i % d[s].period < d[s].limit)
+                                y[i] = (int64_t) ((uint64_t) y[i] - (uint64_t) y[i - d[s].lag]);
+}
+
+/* Both widths, nested steps or not, and back with a step and an origin. */
+static void
+assert_differences(const struct difference *d, size_t nsteps)
+{
+        enum { COUNT = 1200 };
+        int64_t x[COUNT], want[COUNT], wide[COUNT];
+        int32_t narrow[COUNT];
+        uint64_t random = 11;
+        for (size_t i = 0; i < COUNT; i++) {
+                x[i] = want[i] = wide[i] = (int64_t) next_random(&random);
+                narrow[i] = (int32_t) x[i];
+        }
+        difference_plainly(d, nsteps, want, COUNT, -12345);
+        difference_forward(d, nsteps, true, wide, COUNT, -12345);
+        difference_forward(d, nsteps, false, narrow, COUNT, -12345);
+        assert_memory_equal(wide, want, sizeof wide);
+        for (size_t i = 0; i < COUNT; i++)
+                assert_int_equal(narrow[i], (int32_t) want[i]);
+        difference_inverse(d, nsteps, true, wide, COUNT, 1, -12345);
+        assert_memory_equal(wide, x, sizeof wide);
+        difference_inverse(d, nsteps, false, narrow, COUNT, 5, -12345 * 5 + 3);
+        for (size_t i = 0; i < COUNT; i++)
+                assert_int_equal(narrow[i], (int32_t) ((uint32_t) x[i] * 5 + 3));
+}
+
+static void
+test_differences(void **state)
+{
+        static const struct difference steps[] = {
+                { 300, 1200, 1200 }, { 60, 300, 300 }, { 20, 60, 60 }, { 1, 20, 20 },
+                { 1, 1200, 1200 }, { 3, 1200, 1200 }, { 1, 1200, 3 },
+        };
+        static const char *const instructions[] = { "scalar", "avx2", "avx512" };
+        (void) state;
+        for (unsigned i = 0; i < 3; i++) {
+                setenv("CAEFS_SIMD", instructions[i], 1);
+                for (size_t from = 0; from < 7; from++)
+                        for (size_t n = 0; from + n <= 7; n++)
+                                assert_differences(steps + from, n);
+        }
+        unsetenv("CAEFS_SIMD");
 }
 
 /* Passes cover an array exactly once, whatever is halved and in what order. */
@@ -467,6 +522,7 @@ main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_registry),
                 cmocka_unit_test(test_difference_window),
+                cmocka_unit_test(test_differences),
                 cmocka_unit_test(test_cascade_covers),
                 cmocka_unit_test(test_hidden_stride),
                 cmocka_unit_test(test_lanes_agree),
