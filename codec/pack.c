@@ -36,7 +36,7 @@ struct candidate {
         enum transform transform;
         unsigned       level;           /* zstd: level; lzma: preset */
         unsigned       properties;      /* lzma: lc, lp, pb */
-        size_t         size;            /* what it came to on the sample */
+        double         expected;        /* bytes, to judge by the sample, and slowness */
 };
 
 #define LZMA_PROPERTIES(lc, lp, pb) (((pb) * 5 + (lp)) * 9 + (lc))
@@ -199,30 +199,81 @@ try_candidate(const struct candidate *c, struct transformed *d, size_t limit, st
         return true;
 }
 
-/* Which transforms a quick method likes: KEEP[t] for the best MOST that are near the
- * best of all, which is returned with what it makes of the sample. */
-static struct candidate
-look_quickly(struct transformed *sample, size_t most, bool keep[TRANSFORM_COUNT],
-             struct bytes *scratch)
-{
-        size_t size[TRANSFORM_COUNT];
-        struct candidate best = { .method = METHOD_ZSTD, .level = 1, .size = sample->n };
+/* The quick method: it says which transforms to look at and, on all of the data, what
+ * comes again too far away for the sample to show it. */
+#define QUICK_LEVEL 3
 
+static size_t
+quick_size(enum transform t, struct transformed *d, struct bytes *scratch)
+{
+        struct candidate quick = {
+                .method = METHOD_ZSTD, .transform = t, .level = QUICK_LEVEL
+        };
+
+        bytes_clear(scratch);
+        return try_candidate(&quick, d, d->n, scratch) ? scratch->size : d->n;
+}
+
+/* What the quick method says. */
+struct quick_look {
+        size_t         sample[TRANSFORM_COUNT];
+        enum transform best;            /* of the sample */
+        bool           keep[TRANSFORM_COUNT];
+        double         growth[TRANSFORM_COUNT]; /* from the sample to all of the data */
+        double         afar;            /* share of bytes left by repeats the sample misses */
+};
+
+/* Looks at the sample, and keeps the best MOST transforms that are near the best of all. */
+static void
+look_at_sample(struct transformed *sample, size_t most, struct quick_look *look,
+               struct bytes *scratch)
+{
+        look->best = TRANSFORM_NONE;
         for (enum transform t = 0; t < TRANSFORM_COUNT; t++) {
-                struct candidate quick = { .method = METHOD_ZSTD, .transform = t, .level = 1 };
-                bytes_clear(scratch);
-                quick.size = try_candidate(&quick, sample, sample->n, scratch) ?
-                             scratch->size : sample->n;
-                size[t] = quick.size;
-                if (quick.size < best.size)
-                        best = quick;
+                look->sample[t] = quick_size(t, sample, scratch);
+                if (look->sample[t] < look->sample[look->best])
+                        look->best = t;
         }
+        size_t near = look->sample[look->best] + look->sample[look->best] / 16;
         for (enum transform t = 0; t < TRANSFORM_COUNT; t++) {
                 size_t better = 0;
                 for (enum transform u = 0; u < TRANSFORM_COUNT; u++)
-                        better += size[u] < size[t] || (size[u] == size[t] && u < t);
-                keep[t] = better < most && size[t] < best.size + best.size / 16;
+                        better += look->sample[u] < look->sample[t] ||
+                                  (look->sample[u] == look->sample[t] && u < t);
+                look->keep[t] = better < most && look->sample[t] < near;
         }
+}
+
+/* Bytes that are not rearranged stay candidates when the quick method brings them within
+ * this factor of the best: slow methods gain most where records repeat as they are. */
+#define NEAR_ENOUGH 1.5
+
+/* Puts what the quick method makes of all the data behind START in OUT, and returns
+ * how small it became. */
+static size_t
+look_at_all(struct transformed *whole, size_t sample_n, struct quick_look *look, size_t start,
+            struct bytes *scratch, struct bytes *out)
+{
+        const enum transform tried[] = { look->best, TRANSFORM_NONE };
+        size_t size[2], tries = look->best == TRANSFORM_NONE ? 1 : 2, best = whole->n;
+
+        for (size_t i = 0; i < tries; i++) {
+                size[i] = quick_size(tried[i], whole, scratch);
+                if (size[i] < whole->n && size[i] < out->size - start) {
+                        out->size = start;
+                        bytes_put(out, scratch->data, scratch->size);
+                }
+                best = size[i] < best ? size[i] : best;
+        }
+        for (enum transform t = 0; t < TRANSFORM_COUNT; t++)
+                look->growth[t] = (double) size[0] / (double) look->sample[look->best];
+        if (tries == 2) {
+                look->growth[TRANSFORM_NONE] =
+                        (double) size[1] / (double) look->sample[TRANSFORM_NONE];
+                look->keep[TRANSFORM_NONE] |= (double) size[1] < NEAR_ENOUGH * (double) best;
+        }
+        double afar = look->growth[TRANSFORM_NONE] * (double) sample_n / (double) whole->n;
+        look->afar = afar < 1 ? afar : 1;
         return best;
 }
 
@@ -230,11 +281,59 @@ look_quickly(struct transformed *sample, size_t most, bool keep[TRANSFORM_COUNT]
  * The slow methods were never seen to take less than half of what the quick one
  * does, and gain little over it where it gains little itself (noise). */
 static bool
-is_hopeless(size_t quick, size_t n, size_t limit)
+is_hopeless(size_t quick, size_t n, double limit)
 {
         double share = (double) quick / (double) n;
 
-        return (double) quick * (1 - 0.5 * (1 - share)) >= (double) limit;
+        return (double) quick * (1 - 0.5 * (1 - share)) >= limit;
+}
+
+/* Fingerprints: 16 bytes at a multiple of 4 are remembered when their hash says so,
+ * the same ones wherever they are. */
+#define FINGERPRINT_BYTES 16
+#define FINGERPRINT_SLOTS 8192
+#define SELDOM            16    /* one in this many comes again: repetition */
+
+static bool
+repeats_far_apart(const uint8_t *data, size_t n)
+{
+        uint64_t slot[FINGERPRINT_SLOTS] = { 0 };
+        size_t   taken = 0, known = 0;
+
+        for (size_t i = 0; i + FINGERPRINT_BYTES <= n; i += 4) {
+                uint64_t a = load_little_endian(data + i, 8), b = load_little_endian(data + i + 8, 8);
+                uint64_t h = (a ^ (b << 31 | b >> 33)) * UINT64_C(0x9E3779B97F4A7C15);
+                if (h >> 58 != 0 || a == b)
+                        continue;
+                uint64_t *at = &slot[h >> 45 & (FINGERPRINT_SLOTS - 1)];
+                taken++;
+                known += *at == h;
+                *at = h;
+        }
+        return known * SELDOM > taken;
+}
+
+/* False when a glance says that nothing will come below LIMIT: for the many callers
+ * that have something far smaller already. */
+static bool
+is_worth_a_look(const struct transformed *sample, const uint8_t *data, size_t n, size_t limit,
+                struct bytes *scratch)
+{
+        struct transformed piece = {
+                .data = sample->data, .n = sample->n < SAMPLE_PIECE ? sample->n : SAMPLE_PIECE
+        };
+        double share = (double) limit / (double) n;
+        size_t best = piece.n;
+
+        if (limit > n / 2 || n <= SAMPLE_PIECES * SAMPLE_PIECE)
+                return true;
+        for (enum transform t = TRANSFORM_NONE; t <= TRANSFORM_PLANES_8; t++) {
+                size_t size = quick_size(t, &piece, scratch);
+                best = size < best ? size : best;
+        }
+        transformed_free(&piece);
+        return !is_hopeless(best, piece.n, 2 * share * (double) piece.n)
+                || repeats_far_apart(data, n);
 }
 
 /* What to compare on the sample, by effort and quick look. */
@@ -270,12 +369,20 @@ list_candidates(enum effort effort, const bool keep[TRANSFORM_COUNT],
         return count;
 }
 
+/* zstd decodes ten times as fast as the others: below EFFORT_MAX they must save this
+ * share of the size. */
+static double
+worth_slow_decoding(const struct candidate *c, enum effort effort)
+{
+        return effort == EFFORT_MAX || c->method == METHOD_ZSTD ? 0 : 0.03;
+}
+
 static int
 compare_candidates(const void *a, const void *b)
 {
         const struct candidate *x = a, *y = b;
 
-        return (x->size > y->size) - (x->size < y->size);
+        return (x->expected > y->expected) - (x->expected < y->expected);
 }
 
 /* SAMPLE becomes pieces from the whole of DATA; they may lie in SPACE. */
@@ -294,42 +401,40 @@ take_sample(const uint8_t *data, size_t n, uint8_t *space, struct transformed *s
         sample->n = SAMPLE_PIECES * SAMPLE_PIECE;
 }
 
-/* Sorts LIST by what each candidate makes of the sample. */
+/* Sorts LIST by what each candidate makes of the sample, and what the quick method
+ * made of all data compared with the sample. */
 static void
-rank_candidates(struct candidate *list, size_t count, struct transformed *sample,
+rank_candidates(struct candidate *list, size_t count, enum effort effort,
+                const struct quick_look *look, struct transformed *sample,
                 struct bytes *scratch)
 {
         for (size_t i = 0; i < count; i++) {
                 bytes_clear(scratch);
-                list[i].size = try_candidate(&list[i], sample, sample->n, scratch) ?
-                               scratch->size : sample->n;
+                size_t size = try_candidate(&list[i], sample, sample->n, scratch) ?
+                              scratch->size : sample->n;
+                list[i].expected = (double) size * look->growth[list[i].transform] /
+                                   (1 - worth_slow_decoding(&list[i], effort));
         }
         qsort(list, count, sizeof *list, compare_candidates);
 }
 
-/* Replaces what OUT holds behind START by what C makes of WHOLE, if that is smaller. */
+/* Runs the first TRIES of LIST that may come below LIMIT, and replaces what OUT holds
+ * behind START where one is smaller. */
 static void
-keep_smaller(const struct candidate *c, struct transformed *whole, size_t start,
-             struct bytes *scratch, struct bytes *out)
-{
-        bytes_clear(scratch);
-        if (!try_candidate(c, whole, out->size - start, scratch))
-                return;
-        out->size = start;
-        bytes_put(out, scratch->data, scratch->size);
-}
-
-/* Runs the first TRIES of LIST that may come below LIMIT, judging by the sample:
- * there the quick method took SAMPLE_QUICK bytes, and QUICK on the whole. */
-static void
-run_promising(const struct candidate *list, size_t tries, size_t sample_quick, size_t quick,
-              size_t limit, struct transformed *whole, size_t start, struct bytes *scratch,
+run_promising(const struct candidate *list, size_t tries, enum effort effort, double limit,
+              struct transformed *whole, size_t start, struct bytes *scratch,
               struct bytes *out)
 {
         for (size_t i = 0; i < tries; i++) {
-                double expected = (double) list[i].size / (double) sample_quick * (double) quick;
-                if (0.98 * expected < (double) limit)
-                        keep_smaller(&list[i], whole, start, scratch, out);
+                if (0.98 * list[i].expected >= limit)
+                        continue;
+                double most = (double) (out->size - start) *
+                              (1 - worth_slow_decoding(&list[i], effort));
+                bytes_clear(scratch);
+                if (!try_candidate(&list[i], whole, (size_t) most, scratch))
+                        continue;
+                out->size = start;
+                bytes_put(out, scratch->data, scratch->size);
         }
 }
 
@@ -341,20 +446,21 @@ encode_compressible(const uint8_t *data, size_t n, enum effort effort, size_t li
 {
         static const size_t tries_of[] = { 1, 2, 4 }, transforms_of[] = { 1, 2, 8 };
         struct candidate list[MAX_CANDIDATES];
-        bool keep[TRANSFORM_COUNT];
         struct transformed whole = { .data = data, .n = n }, sample;
+        struct quick_look look;
 
         take_sample(data, n, space, &sample);
-        struct candidate quick = look_quickly(&sample, transforms_of[effort], keep,
-                                              scratch);
-        keep_smaller(&quick, &whole, start, scratch, out);
-        size_t reached = out->size - start;
-        if (reached < n - n / 64 && !is_hopeless(reached, n, limit)) {
-                size_t count = list_candidates(effort, keep, list);
+        if (!is_worth_a_look(&sample, data, n, limit, scratch))
+                return;
+        look_at_sample(&sample, transforms_of[effort], &look, scratch);
+        size_t reached = look_at_all(&whole, sample.n, &look, start, scratch, out);
+        /* Slow methods find as much again of what is far away. */
+        double within_reach = (double) limit / look.afar;
+        if (reached < n - n / 64 && !is_hopeless(reached, n, within_reach)) {
+                size_t count = list_candidates(effort, look.keep, list);
+                rank_candidates(list, count, effort, &look, &sample, scratch);
                 size_t tries = tries_of[effort] < count ? tries_of[effort] : count;
-                rank_candidates(list, count, &sample, scratch);
-                run_promising(list, tries, quick.size, reached, limit, &whole, start, scratch,
-                              out);
+                run_promising(list, tries, effort, within_reach, &whole, start, scratch, out);
         }
         transformed_free(&sample);
         transformed_free(&whole);
