@@ -28,7 +28,13 @@ holds(const struct plane_bound *b, double amount, double x, double y)
                 return false;
         if (b->mode == BOUND_ABS)
                 return !(x == 0 && (signbit(x) || y == 0)) && within(x, y, amount);
-        return x != 0 && y != 0 && signbit(x) == signbit(y) && within(x, y, amount * fabs(x));
+        if (x == 0 || y == 0 || signbit(x) != signbit(y))
+                return false;
+        /* Where amount * |x| might be subnormal, rounding could double it; scaled by a
+         * power of two everything else stays as it is. */
+        if (fabs(x) < 0x1p-700 && fabs(y) < 0x1p-600)
+                return within(x * 0x1p200, y * 0x1p200, amount * (fabs(x) * 0x1p200));
+        return within(x, y, amount * fabs(x));
 }
 
 static void

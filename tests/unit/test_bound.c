@@ -156,6 +156,33 @@ test_random_arrays(void **state)
         arena_free(&arena);
 }
 
+/* Among the smallest subnormals a share of a value is no number of the dtype, and must
+ * not be rounded up to one. */
+static void
+test_share_of_a_subnormal(void **state)
+{
+        static double values[2000], back[2000];
+        double        amount = 0x1.5bp-10;
+        struct arena  arena = { 0 };
+        struct bytes  coded = { 0 };
+        struct chunk_report   report;
+        struct chunk_geometry g = { .dtype = DTYPE_F64, .shape = { 1, { 2000 } } };
+        struct chunk_bound    b = { BOUND_PWREL, &amount, 1 };
+        struct chunk_options  o = { EFFORT_BALANCED, 0 };
+
+        (void) state;
+        random_state = 11;
+        for (int i = 0; i < 2000; i++)
+                values[i] = rint(exp(random_unit() * 16)) * 0x1p-1074;
+        assert_int_equal(chunk_encode(&g, &b, &o, values, NULL, &arena, &coded, NULL, &report),
+                         CAEFS_OK);
+        assert_int_equal(chunk_decode(&g, coded.data, coded.size, &arena, back), CAEFS_OK);
+        for (int i = 0; i < 2000; i++)
+                assert_true(judge_value(BOUND_PWREL, amount, values[i], back[i]));
+        bytes_free(&coded);
+        arena_free(&arena);
+}
+
 /* A rewrite keeps every value exact, merges with earlier ones, and stays small. */
 static void
 test_amend_a_thousand_times(void **state)
@@ -260,6 +287,7 @@ main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_constant_costs_nothing),
                 cmocka_unit_test(test_random_arrays),
+                cmocka_unit_test(test_share_of_a_subnormal),
                 cmocka_unit_test(test_amend_a_thousand_times),
                 cmocka_unit_test(test_damaged_bytes),
         };
