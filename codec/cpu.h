@@ -13,7 +13,7 @@
 enum cpu_level {
         CPU_PLAIN,
         CPU_AVX2,
-        CPU_AVX512              /* F, VL, DQ and BW */
+        CPU_AVX512              /* F, VL, DQ, BW, CD and VBMI: Ice Lake, Zen 4 */
 };
 
 /* What this CPU has, or less where the environment variable CAEFS_SIMD asks for
@@ -27,7 +27,8 @@ cpu_level(void)
 
         if ((any || strcmp(wish, "avx512") == 0) && __builtin_cpu_supports("avx512f") &&
             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-            __builtin_cpu_supports("avx512bw"))
+            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+            __builtin_cpu_supports("avx512vbmi"))
                 return CPU_AVX512;
         if ((any || strncmp(wish, "avx", 3) == 0) && __builtin_cpu_supports("avx2"))
                 return CPU_AVX2;

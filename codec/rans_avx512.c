@@ -1,47 +1,49 @@
-/* codec/rans_avx512.c - the lanes in two AVX-512 registers. */
+/* codec/rans_avx512.c - the lanes in two or four AVX-512 registers. */
 #include "codec/rans_lanes.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,bmi,popcnt")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vbmi," \
+                                     "bmi,bmi2,popcnt")))
+#define AVX512_INLINE AVX512 static inline __attribute__((always_inline))
+#define SIXTEENS (RANS_LANES / 16)
 
-AVX512 static inline __m256i
-magnitude_at(const uint8_t *at)
+/* A byte for each of the lanes; with 32 of them the upper half is of no interest. */
+AVX512_INLINE __m512i
+load_lanes(const uint8_t *at, unsigned lanes)
 {
-        __m256i token = _mm256_loadu_si256((const __m256i *) at);
-
-        return _mm256_avg_epu8(token, _mm256_setzero_si256());
+        return lanes == RANS_LANES ? _mm512_loadu_si512(at) :
+                _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *) at));
 }
 
-/* Context classes of the 32 tokens at AT, a byte each. */
-AVX512 static inline __m256i
-classes_at(const struct rans_steps *s, const __m256i *class_start, const uint8_t *at)
+AVX512_INLINE __m512i
+magnitude_of(__m512i tokens)
 {
-        const __m256i one_more = _mm256_set1_epi8(1);
-        __m256i two = _mm256_adds_epu8(magnitude_at(at - s->distance[0]),
-                                       magnitude_at(at - s->distance[2]));
-        __m256i one = _mm256_adds_epu8(magnitude_at(at - s->distance[1]),
-                                       _mm256_adds_epu8(magnitude_at(at - s->distance[3]),
-                                                        magnitude_at(at - s->distance[4])));
-        __m256i sum = _mm256_adds_epu8(_mm256_adds_epu8(two, two), one);
-        __m256i odd = _mm256_setzero_si256(), even = odd;
-        unsigned c = 1;
+        return _mm512_avg_epu8(tokens, _mm512_setzero_si512());
+}
 
-        for (; c + 1 < s->nclasses; c += 2) {
-                odd = _mm256_mask_add_epi8(odd, _mm256_cmpge_epu8_mask(sum, class_start[c]), odd,
-                                           one_more);
-                even = _mm256_mask_add_epi8(even, _mm256_cmpge_epu8_mask(sum, class_start[c + 1]),
-                                            even, one_more);
-        }
-        if (c < s->nclasses)
-                odd = _mm256_mask_add_epi8(odd, _mm256_cmpge_epu8_mask(sum, class_start[c]), odd,
-                                           one_more);
-        return _mm256_add_epi8(odd, even);
+/* Context classes of the tokens at AT, of which LAST are a distance[0] before. */
+AVX512_INLINE __m512i
+classes_at(const struct rans_steps *s, __m512i last, const uint8_t *at, unsigned lanes)
+{
+        const __m512i most = _mm512_set1_epi8(RANS_SUMS - 1);
+        __m512i m1 = magnitude_of(load_lanes(at - s->distance[1], lanes));
+        __m512i m2 = magnitude_of(load_lanes(at - s->distance[2], lanes));
+        __m512i m3 = magnitude_of(load_lanes(at - s->distance[3], lanes));
+        __m512i m4 = magnitude_of(load_lanes(at - s->distance[4], lanes));
+        __m512i rest = _mm512_adds_epu8(_mm512_adds_epu8(m1, _mm512_adds_epu8(m2, m2)),
+                                        _mm512_adds_epu8(m3, m4));
+        __m512i m0 = magnitude_of(last);
+        __m512i sum = _mm512_adds_epu8(_mm512_adds_epu8(m0, m0), rest);
+
+        return _mm512_permutex2var_epi8(_mm512_loadu_si512(s->contexts->class_of_sum),
+                                        _mm512_min_epu8(sum, most),
+                                        _mm512_loadu_si512(s->contexts->class_of_sum + 64));
 }
 
 /* Decodes sixteen lanes; their tokens come in *TOKEN. */
-AVX512 static inline __m512i
+AVX512_INLINE __m512i
 decode_sixteen(const struct rans_steps *s, __m512i state, __m128i class, const uint8_t **word,
                __m128i *token)
 {
@@ -63,33 +65,122 @@ decode_sixteen(const struct rans_steps *s, __m512i state, __m128i class, const u
         return _mm512_or_si512(x, _mm512_maskz_expand_epi32(wants, words));
 }
 
+AVX512_INLINE size_t
+decode_steps(struct rans_lanes *lanes, const struct rans_steps *steps, uint8_t *tokens,
+             size_t nsteps, unsigned count)
+{
+        const unsigned n = count / 16;
+        __m512i state[SIXTEENS];
+        const uint8_t *word = lanes->word;
+        /* What was just stored is kept, since loads would wait for it. */
+        bool keeps = steps->distance[0] == count;
+        __m512i last = load_lanes(tokens - steps->distance[0], count);
+        size_t t = 0;
+
+        for (unsigned k = 0; k < n; k++)
+                state[k] = _mm512_loadu_si512(lanes->state + 16 * k);
+        /* 32 bytes are loaded for sixteen words at most; some may be too many. */
+        for (; t < nsteps && lanes->end - word >= 2 * RANS_LANES + 32; t++, tokens += count) {
+                if (!keeps)
+                        last = load_lanes(tokens - steps->distance[0], count);
+                __m512i class = classes_at(steps, last, tokens, count);
+                __m128i token[SIXTEENS];
+                state[0] = decode_sixteen(steps, state[0], _mm512_castsi512_si128(class), &word,
+                                          &token[0]);
+                state[1] = decode_sixteen(steps, state[1], _mm512_extracti32x4_epi32(class, 1),
+                                          &word, &token[1]);
+                __m256i half = _mm256_set_m128i(token[1], token[0]);
+                if (n == 2) {
+                        _mm256_storeu_si256((__m256i *) tokens, half);
+                        last = _mm512_castsi256_si512(half);
+                        continue;
+                }
+                state[2] = decode_sixteen(steps, state[2], _mm512_extracti32x4_epi32(class, 2),
+                                          &word, &token[2]);
+                state[3] = decode_sixteen(steps, state[3], _mm512_extracti32x4_epi32(class, 3),
+                                          &word, &token[3]);
+                last = _mm512_inserti64x4(_mm512_castsi256_si512(half),
+                                          _mm256_set_m128i(token[3], token[2]), 1);
+                _mm512_storeu_si512(tokens, last);
+        }
+        for (unsigned k = 0; k < n; k++)
+                _mm512_storeu_si512(lanes->state + 16 * k, state[k]);
+        lanes->word = word;
+        return t;
+}
+
 AVX512 size_t
 rans_decode_avx512(struct rans_lanes *lanes, const struct rans_steps *steps, uint8_t *tokens,
                    size_t nsteps)
 {
-        __m256i class_start[RANS_CLASSES];
-        __m512i first = _mm512_loadu_si512(lanes->state);
-        __m512i second = _mm512_loadu_si512(lanes->state + 16);
-        const uint8_t *word = lanes->word;
-        size_t t = 0;
+        return lanes->count == RANS_LANES ? decode_steps(lanes, steps, tokens, nsteps, RANS_LANES) :
+                                            decode_steps(lanes, steps, tokens, nsteps, RANS_LANES / 2);
+}
 
-        for (unsigned c = 0; c < steps->nclasses; c++)
-                class_start[c] = _mm256_set1_epi8((char) steps->class_start[c]);
-        /* 32 bytes are loaded for sixteen words at most; some may be too many. */
-        for (; t < nsteps && lanes->end - word >= 2 * RANS_LANES + 32; t++, tokens += RANS_LANES) {
-                __m256i class = classes_at(steps, class_start, tokens);
-                __m128i token[2];
-                first = decode_sixteen(steps, first, _mm256_castsi256_si128(class), &word,
-                                       &token[0]);
-                second = decode_sixteen(steps, second, _mm256_extracti128_si256(class, 1), &word,
-                                        &token[1]);
-                /* One store, so that loads of the next steps can be served from it. */
-                _mm256_storeu_si256((__m256i *) tokens, _mm256_set_m128i(token[1], token[0]));
-        }
-        _mm512_storeu_si512(lanes->state, first);
-        _mm512_storeu_si512(lanes->state + 16, second);
-        lanes->word = word;
-        return t;
+/* X / FREQUENCY: the quotient of floating-point numbers is wrong by one at most. */
+AVX512_INLINE __m512i
+divide(__m512i x, __m512i frequency, __m512i *remainder)
+{
+        const __m512i one = _mm512_set1_epi32(1);
+        __m512i quotient = _mm512_cvttps_epi32(_mm512_div_ps(_mm512_cvtepu32_ps(x),
+                                                             _mm512_cvtepi32_ps(frequency)));
+        __m512i rest = _mm512_sub_epi32(x, _mm512_mullo_epi32(quotient, frequency));
+        __mmask16 below = _mm512_movepi32_mask(rest);
+
+        quotient = _mm512_mask_sub_epi32(quotient, below, quotient, one);
+        rest = _mm512_mask_add_epi32(rest, below, rest, frequency);
+        __mmask16 above = _mm512_cmpge_epi32_mask(rest, frequency);
+        *remainder = _mm512_mask_sub_epi32(rest, above, rest, frequency);
+        return _mm512_mask_add_epi32(quotient, above, quotient, one);
+}
+
+/* Codes sixteen lanes; *END moves down over the words that leave. */
+AVX512_INLINE __m512i
+encode_sixteen(__m512i x, __m512i range, unsigned scale, uint8_t **end)
+{
+        const __m256i place = _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        __m512i frequency = _mm512_and_si512(range, _mm512_set1_epi32(0xfff));
+        __m512i start = _mm512_srli_epi32(range, 12), rest;
+        __m512i top = _mm512_srl_epi32(x, _mm_cvtsi32_si128((int) (32 - scale)));
+        __mmask16 full = _mm512_cmpge_epu32_mask(top, frequency);
+        unsigned n = (unsigned) __builtin_popcount(full);
+        __m256i words = _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(full, x));
+
+        /* The words move up to END; what comes below them is overwritten later. */
+        words = _mm256_permutexvar_epi16(_mm256_add_epi16(place, _mm256_set1_epi16((short) n)), words);
+        _mm256_storeu_si256((__m256i *) (*end - 32), words);
+        *end -= 2 * n;
+        x = _mm512_mask_srli_epi32(x, full, x, 16);
+        __m512i quotient = divide(x, frequency, &rest);
+        return _mm512_add_epi32(_mm512_sll_epi32(quotient, _mm_cvtsi32_si128((int) scale)),
+                                _mm512_add_epi32(rest, start));
+}
+
+AVX512_INLINE uint8_t *
+encode_steps(struct rans_lanes *lanes, const uint32_t *range, size_t nsteps, unsigned scale,
+             uint8_t *end, unsigned n)
+{
+        __m512i state[SIXTEENS];
+
+        for (unsigned k = 0; k < n; k++)
+                state[k] = _mm512_loadu_si512(lanes->state + 16 * k);
+        for (const uint32_t *at = range + nsteps * 16 * n; at > range;)
+                for (unsigned k = n; k-- > 0;) {
+                        at -= 16;
+                        state[k] = encode_sixteen(state[k], _mm512_loadu_si512(at), scale, &end);
+                }
+        for (unsigned k = 0; k < n; k++)
+                _mm512_storeu_si512(lanes->state + 16 * k, state[k]);
+        return end;
+}
+
+AVX512 uint8_t *
+rans_encode_avx512(struct rans_lanes *lanes, const uint32_t *range, size_t nsteps, unsigned scale,
+                   uint8_t *end)
+{
+        return lanes->count == RANS_LANES ?
+                encode_steps(lanes, range, nsteps, scale, end, SIXTEENS) :
+                encode_steps(lanes, range, nsteps, scale, end, SIXTEENS / 2);
 }
 
 #endif

@@ -1,25 +1,15 @@
-/* codec/rans_lanes.c - decoding without vector instructions, and the choice. */
+/* codec/rans_lanes.c - coding without vector instructions, and the choice. */
 #include "codec/rans_lanes.h"
 
-#include <stdlib.h>
+#include "codec/cpu.h"
 
-/* The context sum of the token at AT. */
+/* The class of the token at AT. */
 static inline unsigned
-sum_at(const struct rans_steps *s, const uint8_t *at)
+class_at(const struct rans_steps *s, const uint8_t *at)
 {
-        return rans_context_sum(*(at - s->distance[0]), *(at - s->distance[1]),
-                                *(at - s->distance[2]), *(at - s->distance[3]),
-                                *(at - s->distance[4]));
-}
-
-static inline unsigned
-class_of_sum(const struct rans_steps *s, unsigned sum)
-{
-        unsigned class = 0;
-
-        for (unsigned c = 1; c < s->nclasses; c++)
-                class += sum >= s->class_start[c];
-        return class;
+        return s->contexts->class_of_sum[rans_context_sum(
+                *(at - s->distance[0]), *(at - s->distance[1]), *(at - s->distance[2]),
+                *(at - s->distance[3]), *(at - s->distance[4]))];
 }
 
 static inline uint32_t
@@ -37,8 +27,8 @@ rans_decode_lanes(struct rans_lanes *lanes, const struct rans_steps *steps, uint
                   unsigned nlanes)
 {
         for (unsigned l = 0; l < nlanes; l++) {
-                uint32_t x = decode_token(steps, class_of_sum(steps, sum_at(steps, tokens + l)),
-                                          lanes->state[l], tokens + l);
+                uint32_t x = decode_token(steps, class_at(steps, tokens + l), lanes->state[l],
+                                          tokens + l);
                 if (x < RANS_LOW) {
                         if (lanes->end - lanes->word < 2)
                                 return false;
@@ -54,17 +44,15 @@ static size_t
 decode_scalar(struct rans_lanes *lanes, const struct rans_steps *steps, uint8_t *tokens,
               size_t nsteps)
 {
-        uint8_t classes[256];
+        unsigned count = lanes->count;
 
-        for (unsigned sum = 0; sum < 256; sum++)
-                classes[sum] = (uint8_t) class_of_sum(steps, sum);
-        for (size_t t = 0; t < nsteps; t++, tokens += RANS_LANES) {
+        for (size_t t = 0; t < nsteps; t++, tokens += count) {
                 if (lanes->end - lanes->word < 2 * RANS_LANES)
                         return t;
                 uint8_t class[RANS_LANES];
-                for (unsigned l = 0; l < RANS_LANES; l++)
-                        class[l] = classes[sum_at(steps, tokens + l)];
-                for (unsigned l = 0; l < RANS_LANES; l++) {
+                for (unsigned l = 0; l < count; l++)
+                        class[l] = (uint8_t) class_at(steps, tokens + l);
+                for (unsigned l = 0; l < count; l++) {
                         uint32_t x = decode_token(steps, class[l], lanes->state[l], tokens + l);
                         uint32_t more = x << 16 | lanes->word[0] | (uint32_t) lanes->word[1] << 8;
                         bool low = x < RANS_LOW;
@@ -75,18 +63,52 @@ decode_scalar(struct rans_lanes *lanes, const struct rans_steps *steps, uint8_t 
         return nsteps;
 }
 
+uint8_t *
+rans_encode_lanes(struct rans_lanes *lanes, const uint32_t *range, unsigned nlanes,
+                  unsigned scale, uint8_t *end)
+{
+        for (unsigned l = nlanes; l-- > 0;) {
+                uint32_t x = lanes->state[l];
+                uint32_t frequency = range[l] & 0xfff, start = range[l] >> 12;
+                if (x >> (32 - scale) >= frequency) {
+                        *--end = (uint8_t) (x >> 8);
+                        *--end = (uint8_t) x;
+                        x >>= 16;
+                }
+                lanes->state[l] = (x / frequency << scale) + x % frequency + start;
+        }
+        return end;
+}
+
+static uint8_t *
+encode_scalar(struct rans_lanes *lanes, const uint32_t *range, size_t nsteps, unsigned scale,
+              uint8_t *end)
+{
+        for (size_t t = nsteps; t-- > 0;)
+                end = rans_encode_lanes(lanes, range + t * lanes->count, lanes->count, scale, end);
+        return end;
+}
+
 rans_decode_function *
 rans_decode_best(void)
 {
+        switch (cpu_level()) {
 #if defined(__x86_64__)
-        const char *wish = getenv("CAEFS_SIMD");
-        bool any = wish == NULL || *wish == '\0';
-
-        if ((any || strcmp(wish, "avx512") == 0) && __builtin_cpu_supports("avx512f") &&
-            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-                return rans_decode_avx512;
-        if ((any || strncmp(wish, "avx", 3) == 0) && __builtin_cpu_supports("avx2"))
-                return rans_decode_avx2;
+        case CPU_AVX512: return rans_decode_avx512;
+        case CPU_AVX2:   return rans_decode_avx2;
 #endif
-        return decode_scalar;
+        default:         return decode_scalar;
+        }
+}
+
+rans_encode_function *
+rans_encode_best(void)
+{
+        switch (cpu_level()) {
+#if defined(__x86_64__)
+        case CPU_AVX512: return rans_encode_avx512;
+        case CPU_AVX2:   return rans_encode_avx2;
+#endif
+        default:         return encode_scalar;
+        }
 }

@@ -1,4 +1,4 @@
-/* codec/rans_layout.c - how the tokens of a segment lie in steps of 32 lanes. */
+/* codec/rans_layout.c - how the tokens of a segment lie in steps. */
 #include "codec/rans_layout.h"
 
 #if defined(__SSE2__)
@@ -6,64 +6,62 @@
 #endif
 
 struct rans_layout
-rans_layout_of(const struct residual_segment *s)
+rans_layout_of(const struct residual_segment *s, unsigned lanes)
 {
         struct rans_layout l = {
                 .count = s->count,
-                .nsteps = s->count / RANS_LANES,
-                .rest = s->count % RANS_LANES,
+                .lanes = lanes,
+                .nsteps = s->count / lanes,
+                .rest = s->count % lanes,
                 .first_row_step = SIZE_MAX,
                 /* Weighted 2, 1, 2, 1, 1: the last four count 3, 2, 1, 1. */
-                .distance[0] = { RANS_LANES, RANS_LANES, 2 * RANS_LANES,
-                                 3 * RANS_LANES, 4 * RANS_LANES },
+                .distance[0] = { lanes, lanes, 2 * lanes, 3 * lanes, 4 * lanes },
         };
         size_t row = s->row;
 
         if (row >= 2 && row < l.nsteps / 2) {
-                size_t distance[] = { RANS_LANES, 2 * RANS_LANES, row * RANS_LANES,
-                                      (row - 1) * RANS_LANES, (row + 1) * RANS_LANES };
+                size_t distance[] = { lanes, 2 * lanes, row * lanes, (row - 1) * lanes,
+                                      (row + 1) * lanes };
                 memcpy(l.distance[1], distance, sizeof distance);
                 l.first_row_step = row + 1;
-        } else if (row >= RANS_LANES + 2 && row < l.count / 2) {
+        } else if (row >= lanes + 2 && row < l.count / 2) {
                 size_t distance[] = { row, row + 1, row - 1, row - 2, row + 2 };
                 memcpy(l.distance[1], distance, sizeof distance);
-                l.first_row_step = (row + 2) / RANS_LANES + 1;
+                l.first_row_step = (row + 2) / lanes + 1;
                 l.turns = true;
         }
         return l;
 }
 
-/* Where lane LANE begins in the segment. */
-static size_t
-lane_start(const struct rans_layout *l, size_t lane)
+size_t
+rans_layout_row_start(const struct rans_layout *l, size_t block, size_t row)
 {
-        return lane * l->nsteps + (lane < l->rest ? lane : l->rest);
+        if (l->turns)
+                return (block * l->lanes + row) * RANS_BLOCK;
+        return row * l->nsteps + (row < l->rest ? row : l->rest) + block * RANS_BLOCK;
 }
 
-void
-rans_layout_forward(const struct rans_layout *l, const uint8_t *tokens, uint8_t *steps)
+size_t
+rans_layout_row_length(const struct rans_layout *l, size_t block, size_t row)
 {
+        size_t from = block * RANS_BLOCK, end = l->nsteps + (row < l->rest);
+
         if (l->turns) {
-                memcpy(steps, tokens, l->count);
-                return;
+                from = rans_layout_row_start(l, block, row);
+                end = l->count;
         }
-        for (size_t lane = 0; lane < RANS_LANES; lane++) {
-                const uint8_t *from = tokens + lane_start(l, lane);
-                size_t n = l->nsteps + (lane < l->rest);
-                for (size_t t = 0; t < n; t++)
-                        steps[t * RANS_LANES + lane] = from[t];
-        }
+        return end <= from ? 0 : end - from < RANS_BLOCK ? end - from : RANS_BLOCK;
 }
 
 #if defined(__SSE2__)
-/* 16 steps of 16 lanes to 16 tokens of each lane. */
+/* Exchanges rows and columns of 16 by 16 bytes. */
 static inline void
-turn_square(const uint8_t *steps, uint8_t *const to[16], size_t at)
+turn_square(const uint8_t *from, size_t from_pitch, uint8_t *to, size_t to_pitch)
 {
         __m128i a[16], b[16];
 
         for (unsigned i = 0; i < 16; i++)
-                a[i] = _mm_loadu_si128((const __m128i *) (steps + i * RANS_LANES));
+                a[i] = _mm_loadu_si128((const __m128i *) (from + i * from_pitch));
         /* Each round joins rows eight apart; after four, rows have become columns. */
         for (unsigned round = 0; round < 4; round++) {
                 for (unsigned i = 0; i < 8; i++) {
@@ -73,47 +71,34 @@ turn_square(const uint8_t *steps, uint8_t *const to[16], size_t at)
                 memcpy(a, b, sizeof a);
         }
         for (unsigned i = 0; i < 16; i++)
-                _mm_storeu_si128((__m128i *) (to[i] + at), a[i]);
-}
-
-/* Returns how many steps were done: a multiple of 16. */
-static size_t
-turn_squares(const struct rans_layout *l, const uint8_t *steps, uint8_t *tokens)
-{
-        uint8_t *to[RANS_LANES];
-        size_t t = 0;
-
-        for (size_t lane = 0; lane < RANS_LANES; lane++)
-                to[lane] = tokens + lane_start(l, lane);
-        for (; t + 16 <= l->nsteps; t += 16) {
-                turn_square(steps + t * RANS_LANES, to, t);
-                turn_square(steps + t * RANS_LANES + 16, to + 16, t);
-        }
-        return t;
+                _mm_storeu_si128((__m128i *) (to + i * to_pitch), a[i]);
 }
 #else
-static size_t
-turn_squares(const struct rans_layout *l, const uint8_t *steps, uint8_t *tokens)
+static inline void
+turn_square(const uint8_t *from, size_t from_pitch, uint8_t *to, size_t to_pitch)
 {
-        (void) l;
-        (void) steps;
-        (void) tokens;
-        return 0;
+        for (unsigned i = 0; i < 16; i++)
+                for (unsigned k = 0; k < 16; k++)
+                        to[k * to_pitch + i] = from[i * from_pitch + k];
 }
 #endif
 
 void
-rans_layout_back(const struct rans_layout *l, const uint8_t *steps, uint8_t *tokens)
+rans_layout_forward(const struct rans_layout *l, const uint8_t *rows, uint8_t *steps)
 {
-        if (l->turns) {
-                memcpy(tokens, steps, l->count);
-                return;
-        }
-        size_t done = turn_squares(l, steps, tokens);
-        for (size_t lane = 0; lane < RANS_LANES; lane++) {
-                uint8_t *to = tokens + lane_start(l, lane);
-                size_t n = l->nsteps + (lane < l->rest);
-                for (size_t t = done; t < n; t++)
-                        to[t] = steps[t * RANS_LANES + lane];
-        }
+        if (l->turns)
+                memcpy(steps, rows, RANS_BLOCK * l->lanes);
+        else
+                for (size_t lane = 0; lane < l->lanes; lane += 16)
+                        turn_square(rows + lane * RANS_BLOCK, RANS_BLOCK, steps + lane, l->lanes);
+}
+
+void
+rans_layout_back(const struct rans_layout *l, const uint8_t *steps, uint8_t *rows)
+{
+        if (l->turns)
+                memcpy(rows, steps, RANS_BLOCK * l->lanes);
+        else
+                for (size_t lane = 0; lane < l->lanes; lane += 16)
+                        turn_square(steps + lane, l->lanes, rows + lane * RANS_BLOCK, RANS_BLOCK);
 }

@@ -5,7 +5,7 @@
 
 const uint8_t rans_level_start[RANS_LEVELS] = {
         0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
-        16, 18, 20, 23, 26, 30, 34, 39, 45, 52, 60, 70, 82, 97, 120, 160
+        16, 18, 20, 23, 26, 30, 34, 39, 45, 52, 60, 69, 79, 90, 102, 115
 };
 
 /* 65536 * 2^(i / 16). */
@@ -18,15 +18,28 @@ static const uint32_t power_of_two[16] = {
 #define OCTAVES 12
 
 void
-rans_level_table(uint8_t level_of_sum[256])
+rans_level_table(uint8_t level_of_sum[RANS_SUMS])
 {
         unsigned level = 0;
 
-        for (unsigned sum = 0; sum < 256; sum++) {
+        for (unsigned sum = 0; sum < RANS_SUMS; sum++) {
                 while (level + 1 < RANS_LEVELS && rans_level_start[level + 1] <= sum)
                         level++;
                 level_of_sum[sum] = (uint8_t) level;
         }
+}
+
+void
+rans_contexts_of(struct rans_contexts *c, const struct rans_model *m)
+{
+        rans_level_table(c->class_of_sum);
+        c->nclasses = m->nclasses;
+        c->class_start[0] = 0;
+        for (unsigned level = 1; level < RANS_LEVELS; level++)
+                if (m->class_of_level[level] != m->class_of_level[level - 1])
+                        c->class_start[m->class_of_level[level]] = rans_level_start[level];
+        for (unsigned sum = 0; sum < RANS_SUMS; sum++)
+                c->class_of_sum[sum] = m->class_of_level[c->class_of_sum[sum]];
 }
 
 static unsigned
@@ -365,8 +378,11 @@ rans_decode_table(const struct rans_class *c, unsigned ntokens, unsigned scale, 
 
         for (unsigned t = 0; t < ntokens; t++) {
                 uint32_t entry = t | (uint32_t) c->frequency[t] << 8;
-                for (uint32_t i = 0; i < c->frequency[t]; i++)
-                        table[at++] = entry | i << 20;
+                /* Eights vectorise; what is too many is written over by the next. */
+                for (uint32_t i = 0; i < c->frequency[t]; i += 8)
+                        for (uint32_t k = 0; k < 8; k++)
+                                table[at + i + k] = entry | (i + k) << 20;
+                at += c->frequency[t];
         }
         /* A slot that nothing was given decodes to something harmless. */
         while (at < 1u << scale)

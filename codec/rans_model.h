@@ -1,7 +1,7 @@
 /* codec/rans_model.h - frequency tables of the static coder.
  *
  * A model belongs to one or more kinds of segments.  It maps the sum of
- * neighbouring magnitudes (0 to 255) to a context class and has a table of
+ * neighbouring magnitudes (0 to 127) to a context class and has a table of
  * token frequencies for each class.  Frequencies are stored as steps of a
  * logarithm, and normalised by integer arithmetic on both sides.
  *
@@ -15,6 +15,7 @@
 #include "common/arena.h"
 #include "common/error.h"
 
+#define RANS_SUMS        128    /* sums of neighbouring magnitudes: 0 to 127 */
 #define RANS_LEVELS      32     /* context sums are first put into these */
 #define RANS_CLASSES     16     /* a model's limit */
 #define RANS_ALL_CLASSES 128    /* the limit over all models of a coding */
@@ -26,6 +27,13 @@
 struct rans_precision {
         unsigned scale;
         unsigned fineness;      /* 0 to 3: 2, 4, 8, 16 steps of frequency an octave */
+};
+
+/* Which class each context sum has. */
+struct rans_contexts {
+        unsigned nclasses;
+        uint8_t  class_start[RANS_CLASSES];     /* smallest sum of each */
+        uint8_t  class_of_sum[RANS_SUMS];
 };
 
 struct rans_class {
@@ -51,7 +59,9 @@ struct rans_histogram {
 extern const uint8_t rans_level_start[RANS_LEVELS];
 
 /* The level of each context sum. */
-void rans_level_table(uint8_t level_of_sum[256]);
+void rans_level_table(uint8_t level_of_sum[RANS_SUMS]);
+
+void rans_contexts_of(struct rans_contexts *c, const struct rans_model *m);
 
 /* Bits that tokens and tables of H would take, with the classes chosen for it. */
 double rans_histogram_cost(const struct rans_histogram *h);
@@ -69,7 +79,9 @@ enum caefs_err rans_model_read(struct rans_model *m, unsigned ntokens,
                                struct arena *arena);
 
 /* Decoding table of one class, 2^scale entries: token in bits 0 to 7, frequency
- * from 8, offset within the token's range from 20. */
+ * from 8, offset within the token's range from 20.  RANS_TABLE_MARGIN entries more are
+ * written. */
+#define RANS_TABLE_MARGIN 8
 void rans_decode_table(const struct rans_class *c, unsigned ntokens, unsigned scale,
                        uint32_t *table);
 

@@ -6,7 +6,7 @@
  * kind.  residual_encode() tries the coders below that a cheap estimate cannot
  * rule out and appends the smallest; residual_decode() reads any of them.
  *
- *   static    32-way interleaved static rANS; a context class by the magnitude
+ *   static    static rANS in 32 or 64 lanes; a context class by the magnitude
  *             of already decoded neighbours (left, and one ROW back); tables
  *             shared between segments where that is smaller; runs of zero
  *             blocks nearly free.  Scalar, AVX2 and AVX-512 give the same bytes.

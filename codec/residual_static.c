@@ -1,23 +1,24 @@
 /* codec/residual_static.c - static interleaved rANS with context classes.
  *
- * A coding is: a header (token rule, precision, models and which kind uses which) as
- * adaptive bits; 32 states; words; raw bits.  The encoder runs backwards from states
- * that carry the first 64 bytes of raw bits, which the decoder finds when it is
+ * A coding is: a header (token rule, precision, lanes, models and which kind uses which) as
+ * adaptive bits; states; words; raw bits.  The encoder runs backwards from states that
+ * carry the first two bytes a lane of raw bits, which the decoder finds when it is
  * done: so the states cost half of their size, or a few bytes where raw bits are many. */
 #include <math.h>
 
+#include "codec/cpu.h"
 #include "codec/rans_layout.h"
 #include "codec/residual_coder.h"
-#include "codec/token_expand.h"
+#include "codec/token_rows.h"
 
 #define MAX_KINDS   64          /* kinds beyond share the last one's model */
-#define STATE_BYTES (4 * RANS_LANES)
-#define SEED_BYTES  (2 * RANS_LANES)    /* raw bytes that the first states carry */
+#define SEED_BYTES  2           /* raw bytes that the first state of a lane carries */
 
 /* What the header says. */
 struct static_header {
         struct token_rule     rule;
         struct rans_precision precision;
+        unsigned              lanes;
         unsigned              nkinds;
         unsigned              nmodels;
         uint8_t               model_of_kind[MAX_KINDS];
@@ -81,6 +82,7 @@ header_write(const struct static_header *h, struct bytes *out)
         write_bits(&e, h->rule.msb, 2);
         write_bits(&e, h->precision.scale - RANS_SCALE_MIN, 2);
         write_bits(&e, h->precision.fineness, 2);
+        write_bits(&e, h->lanes == RANS_LANES, 1);
         if (h->nkinds > 1) {
                 adaptive_number_encode(&e, &which, h->nmodels - 1);
                 for (unsigned i = 1; i < h->nkinds && h->nmodels > 1; i++)
@@ -127,6 +129,7 @@ header_read(struct static_header *h, unsigned nkinds, unsigned width, struct cur
         h->rule.msb = read_bits(&d, 2);
         h->precision.scale = RANS_SCALE_MIN + read_bits(&d, 2);
         h->precision.fineness = read_bits(&d, 2);
+        h->lanes = read_bits(&d, 1) == 1 ? RANS_LANES : RANS_LANES / 2;
         if (!token_rule_valid(h->rule, width) || !read_models_of_kinds(h, &d))
                 return caefs_fail(CAEFS_ERR_CORRUPT, "residuals: impossible static header");
         for (unsigned i = 0; i < h->nmodels; i++) {
@@ -153,7 +156,8 @@ build_tables(const struct static_header *h, size_t at[RANS_MODELS], struct arena
                 at[i] = classes << h->precision.scale;
                 classes += h->model[i].nclasses;
         }
-        uint32_t *table = arena_array(arena, classes << h->precision.scale, sizeof *table);
+        uint32_t *table = arena_array(arena, (classes << h->precision.scale) + RANS_TABLE_MARGIN,
+                                      sizeof *table);
         if (table == NULL)
                 return NULL;
         for (unsigned i = 0; i < h->nmodels; i++) {
@@ -165,31 +169,21 @@ build_tables(const struct static_header *h, size_t at[RANS_MODELS], struct arena
         return table;
 }
 
-static void
-set_classes(struct rans_steps *s, const struct rans_model *m)
-{
-        s->nclasses = m->nclasses;
-        s->class_start[0] = 0;
-        for (unsigned level = 1; level < RANS_LEVELS; level++)
-                if (m->class_of_level[level] != m->class_of_level[level - 1])
-                        s->class_start[m->class_of_level[level]] = rans_level_start[level];
-}
-
 /* Steps FROM to TO of a segment, and the partial one behind if REST > 0. */
 static bool
 decode_steps(struct rans_lanes *lanes, const struct rans_steps *s, rans_decode_function *many,
              uint8_t *tokens, size_t from, size_t to, size_t rest)
 {
         while (from < to) {
-                from += many(lanes, s, tokens + from * RANS_LANES, to - from);
+                from += many(lanes, s, tokens + from * lanes->count, to - from);
                 if (from == to)
                         break;
-                if (!rans_decode_lanes(lanes, s, tokens + from * RANS_LANES, RANS_LANES))
+                if (!rans_decode_lanes(lanes, s, tokens + from * lanes->count, lanes->count))
                         return false;
                 from++;
         }
         return rest == 0 ||
-               rans_decode_lanes(lanes, s, tokens + to * RANS_LANES, (unsigned) rest);
+               rans_decode_lanes(lanes, s, tokens + to * lanes->count, (unsigned) rest);
 }
 
 static bool
@@ -208,81 +202,152 @@ decode_segment(struct rans_lanes *lanes, struct rans_steps *s, rans_decode_funct
         return decode_steps(lanes, s, many, tokens, middle, l->nsteps, l->rest);
 }
 
+/* Tokens in steps: those of each segment lie behind a margin of zeros. */
 static size_t
-longest_segment(const struct residuals *r)
+steps_size(const struct residuals *r)
 {
-        size_t longest = 0;
-
-        for (size_t i = 0; i < r->nsegments; i++)
-                if (r->segment[i].count > longest)
-                        longest = r->segment[i].count;
-        return longest;
+        return r->count + r->nsegments * RANS_MARGIN + RANS_TAIL;
 }
 
-/* All tokens, in the order of the residuals, to TOKENS. */
+/* Where the steps of segment I begin, AT being the residuals before it. */
+static size_t
+steps_start(size_t i, size_t at)
+{
+        return (i + 1) * RANS_MARGIN + at;
+}
+
+/* All tokens, to STEPS; their raw bits are added to *RAW_BITS. */
 static enum caefs_err
 decode_tokens(struct rans_lanes *lanes, const struct residuals *r, const struct static_header *h,
-              const struct kinds *kinds, uint8_t *tokens, struct arena *arena)
+              const struct kinds *kinds, uint8_t *steps, uint64_t *raw_bits, struct arena *arena)
 {
-        size_t at[RANS_MODELS];
-        struct rans_steps steps = { .scale = h->precision.scale };
+        size_t table_at[RANS_MODELS], at = 0;
         rans_decode_function *many = rans_decode_best();
-        uint32_t *table = build_tables(h, at, arena);
-        uint8_t *work = arena_alloc(arena, RANS_MARGIN + longest_segment(r));
+        struct rans_contexts *contexts = arena_array(arena, h->nmodels, sizeof *contexts);
+        uint32_t *table = build_tables(h, table_at, arena);
 
-        if (table == NULL || work == NULL)
+        if (table == NULL || contexts == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "no memory for residuals");
-        memset(work, 0, RANS_MARGIN);
+        for (unsigned i = 0; i < h->nmodels; i++)
+                rans_contexts_of(&contexts[i], &h->model[i]);
         for (size_t i = 0; i < r->nsegments; i++) {
-                struct rans_layout l = rans_layout_of(&r->segment[i]);
+                struct rans_layout l = rans_layout_of(&r->segment[i], h->lanes);
                 unsigned model = h->model_of_kind[kinds->of_segment[i]];
-                steps.table = table + at[model];
-                set_classes(&steps, &h->model[model]);
-                if (!decode_segment(lanes, &steps, many, &l, work + RANS_MARGIN))
+                uint8_t *tokens = steps + steps_start(i, at);
+                struct rans_steps s = {
+                        .table = table + table_at[model], .scale = h->precision.scale,
+                        .contexts = &contexts[model]
+                };
+                memset(tokens - RANS_MARGIN, 0, RANS_MARGIN);
+                if (!decode_segment(lanes, &s, many, &l, tokens))
                         return caefs_fail(CAEFS_ERR_CORRUPT, "residuals end early");
-                rans_layout_back(&l, work + RANS_MARGIN, tokens);
-                tokens += l.count;
+                *raw_bits += token_raw_total(h->rule, tokens, l.count);
+                at += l.count;
         }
         return CAEFS_OK;
 }
 
 /* What the states carry must be all that is left of them. */
 static bool
-take_seed(const struct rans_lanes *lanes, size_t used, uint8_t seed[SEED_BYTES])
+take_seed(const struct rans_lanes *lanes, size_t used, uint8_t *seed)
 {
-        for (unsigned l = 0; l < RANS_LANES; l++) {
+        for (unsigned l = 0; l < lanes->count; l++) {
                 uint32_t v = lanes->state[l] - RANS_LOW;
                 if (v > UINT16_MAX)
                         return false;
                 seed[2 * l] = (uint8_t) v;
                 seed[2 * l + 1] = (uint8_t) (v >> 8);
         }
-        for (size_t i = used; i < SEED_BYTES; i++)
+        for (size_t i = used; i < SEED_BYTES * lanes->count; i++)
                 if (seed[i] != 0)
                         return false;
         return true;
 }
 
-/* Tokens and raw bits, the rest of which comes from IN, become residuals. */
+/* All raw bits, of which the states have the first and IN the rest, the arena's. */
 static enum caefs_err
-expand(const struct residuals *r, const struct static_header *h, const uint8_t *tokens,
-       const struct rans_lanes *lanes, struct cursor *in, struct arena *arena)
+read_raw(uint64_t bits, const struct rans_lanes *lanes, struct cursor *in, uint8_t **raw,
+         struct arena *arena)
 {
-        size_t size = (size_t) ((token_raw_total(h->rule, tokens, r->count) + 7) / 8);
-        size_t rest = size > SEED_BYTES ? size - SEED_BYTES : 0;
+        size_t size = (size_t) ((bits + 7) / 8), seed = SEED_BYTES * lanes->count;
+        size_t rest = size > seed ? size - seed : 0;
         const uint8_t *tail = cursor_take(in, rest);
-        uint8_t *raw = tail == NULL ? NULL : arena_alloc(arena, SEED_BYTES + rest +
-                                                        TOKEN_RAW_MARGIN);
-        if (tail != NULL && raw == NULL)
+
+        *raw = tail == NULL ? NULL : arena_alloc(arena, seed + rest + TOKEN_RAW_MARGIN);
+        if (tail != NULL && *raw == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "no memory for residuals");
-        if (tail == NULL || !take_seed(lanes, size < SEED_BYTES ? size : SEED_BYTES, raw))
+        if (tail == NULL || !take_seed(lanes, size < seed ? size : seed, *raw))
                 return caefs_fail(CAEFS_ERR_CORRUPT, "residuals: raw bits are damaged");
-        memcpy(raw + SEED_BYTES, tail, rest);
-        memset(raw + SEED_BYTES + rest, 0, TOKEN_RAW_MARGIN);
-        if (r->wide)
-                token_expand_wide(h->rule, tokens, r->count, raw, r->value);
-        else
-                token_expand(h->rule, tokens, r->count, raw, r->value);
+        memcpy(*raw + seed, tail, rest);
+        memset(*raw + seed + rest, 0, TOKEN_RAW_MARGIN);
+        return CAEFS_OK;
+}
+
+/* A whole block of rows to the residuals at R. */
+static void
+join_block(const struct rans_layout *l, size_t block, token_join_function *join, size_t element,
+           const uint8_t *tokens, struct token_reader *in, char *r)
+{
+        void *row[RANS_LANES];
+
+        for (size_t k = 0; k < l->lanes; k++)
+                row[k] = r + rans_layout_row_start(l, block, k) * element;
+        join(in, tokens, l->lanes, row);
+}
+
+/* The same for a last block: some rows are short or missing. */
+static void
+join_last_block(const struct rans_layout *l, size_t block, token_join_function *join,
+                size_t element, uint8_t *tokens, struct token_reader *in, char *r)
+{
+        for (size_t k = 0; k < l->lanes; k++, tokens += RANS_BLOCK) {
+                size_t n = rans_layout_row_length(l, block, k);
+                int64_t some[TOKEN_ROW];
+                void *row = some;
+                if (n == 0)
+                        continue;
+                memset(tokens + n, 0, RANS_BLOCK - n);
+                join(in, tokens, 1, &row);
+                memcpy(r + rans_layout_row_start(l, block, k) * element, some, n * element);
+        }
+}
+
+/* Tokens and raw bits become residuals. */
+static void
+join_tokens(const struct residuals *r, const struct static_header *h, const uint8_t *steps,
+            struct token_reader *in)
+{
+        size_t element = r->wide ? sizeof(int64_t) : sizeof(int32_t), at = 0;
+        token_join_function *join = token_join_best(r->wide);
+        uint8_t rows[RANS_BLOCK * RANS_LANES];
+
+        for (size_t i = 0; i < r->nsegments; i++) {
+                struct rans_layout l = rans_layout_of(&r->segment[i], h->lanes);
+                size_t whole = l.nsteps / RANS_BLOCK;
+                const uint8_t *from = steps + steps_start(i, at);
+                char *to = (char *) r->value + at * element;
+                for (size_t b = 0; b < rans_layout_blocks(&l); b++, from += RANS_BLOCK * l.lanes) {
+                        rans_layout_back(&l, from, rows);
+                        if (b < whole)
+                                join_block(&l, b, join, element, rows, in, to);
+                        else
+                                join_last_block(&l, b, join, element, rows, in, to);
+                }
+                at += l.count;
+        }
+}
+
+static enum caefs_err
+read_states(struct rans_lanes *lanes, unsigned count, struct cursor *in)
+{
+        lanes->count = count;
+        for (unsigned l = 0; l < count; l++) {
+                lanes->state[l] = cursor_u32(in);
+                if (lanes->state[l] < RANS_LOW)
+                        return caefs_fail(CAEFS_ERR_CORRUPT, "residuals: impossible state");
+        }
+        lanes->word = in->at;
+        lanes->end = in->end;
         return CAEFS_OK;
 }
 
@@ -291,26 +356,27 @@ decode_in_arena(struct cursor *in, const struct residuals *r, struct arena *aren
 {
         struct kinds kinds;
         struct static_header *h = arena_alloc(arena, sizeof *h);
-        uint8_t *tokens = arena_alloc(arena, r->count);
+        uint8_t *steps = arena_alloc(arena, steps_size(r)), *raw;
+        struct token_reader *reader = arena_alloc(arena, sizeof *reader);
+        struct rans_lanes lanes;
+        uint64_t raw_bits = 0;
 
-        if (h == NULL || tokens == NULL || !kinds_find(&kinds, r, arena))
+        if (h == NULL || steps == NULL || reader == NULL || !kinds_find(&kinds, r, arena))
                 return caefs_fail(CAEFS_ERR_NOMEM, "no memory for residuals");
         enum caefs_err err = header_read(h, kinds.count, r->wide ? 64 : 32, in, arena);
-        if (err != CAEFS_OK)
-                return err;
-        struct rans_lanes lanes;
-        for (unsigned l = 0; l < RANS_LANES; l++) {
-                lanes.state[l] = cursor_u32(in);
-                if (lanes.state[l] < RANS_LOW)
-                        return caefs_fail(CAEFS_ERR_CORRUPT, "residuals: impossible state");
-        }
-        lanes.word = in->at;
-        lanes.end = in->end;
-        err = decode_tokens(&lanes, r, h, &kinds, tokens, arena);
+        if (err == CAEFS_OK)
+                err = read_states(&lanes, h->lanes, in);
+        if (err == CAEFS_OK)
+                err = decode_tokens(&lanes, r, h, &kinds, steps, &raw_bits, arena);
         if (err != CAEFS_OK)
                 return err;
         in->at = lanes.word;
-        return expand(r, h, tokens, &lanes, in, arena);
+        err = read_raw(raw_bits, &lanes, in, &raw, arena);
+        if (err != CAEFS_OK)
+                return err;
+        token_reader_init(reader, h->rule, raw);
+        join_tokens(r, h, steps, reader);
+        return CAEFS_OK;
 }
 
 static enum caefs_err
@@ -351,27 +417,49 @@ rule_cost(const uint32_t *count, size_t stride, struct token_rule rule, unsigned
         return table + (double) stride * (bits + (sum > 0 ? sum * log2(sum) : 0));
 }
 
-/* The rule that suits R, by a sample. */
-static struct token_rule
-choose_rule(const struct residuals *r)
-{
-        unsigned width = r->wide ? 64 : 32;
-        size_t stride = r->count / 8192 + 1;
-        struct token_rule best = rules[0];
-        double least = INFINITY;
+/* Residuals that the choice of a rule goes by. */
+#define RULE_SAMPLE 4096
 
+/* Has a token for each that the rules tried tell apart. */
+static const struct token_rule finest_rule = { 6, 2 };
+
+/* COUNT of the sample by FINE's tokens, counted again by the tokens of RULE. */
+static void
+count_by_rule(const uint32_t fine[TOKEN_LIMIT], struct token_rule rule, unsigned width,
+              uint32_t count[TOKEN_LIMIT])
+{
+        memset(count, 0, TOKEN_LIMIT * sizeof *count);
+        for (unsigned t = 0; t < token_count(finest_rule, width); t++)
+                if (fine[t] > 0)
+                        count[token_of(rule, token_base(finest_rule, t))] += fine[t];
+}
+
+/* The rule that suits R, by a sample, and about how many bits R takes with it. */
+static struct token_rule
+choose_rule(const struct residuals *r, double *bits)
+{
+        /* Codes of 64 bits have more tokens than the finest rule has numbers for: 296. */
+        unsigned width = r->wide ? 64 : 32, count_width = r->wide ? 54 : 32;
+        size_t stride = r->count / RULE_SAMPLE + 1;
+        uint32_t fine[TOKEN_LIMIT] = { 0 }, count[TOKEN_LIMIT];
+        struct token_rule best = rules[0];
+
+        for (size_t k = 0; k < r->count; k += stride) {
+                uint64_t code = zigzag_encode(residual_get(r, k));
+                unsigned token = token_of(finest_rule, code);
+                fine[token < TOKEN_LIMIT ? token : TOKEN_LIMIT - 1]++;
+        }
+        *bits = INFINITY;
         for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-                uint32_t count[TOKEN_LIMIT] = { 0 };
                 if (!token_rule_valid(rules[i], width))
                         continue;
                 /* Where residuals are large, more tokens of their own blur the contexts. */
-                if (rules[i].split > 4 && least > 7 * (double) r->count)
+                if (rules[i].split > 4 && *bits > 7 * (double) r->count)
                         break;
-                for (size_t k = 0; k < r->count; k += stride)
-                        count[token_of(rules[i], zigzag_encode(residual_get(r, k)))]++;
+                count_by_rule(fine, rules[i], count_width, count);
                 double cost = rule_cost(count, stride, rules[i], token_count(rules[i], width));
-                if (cost < least) {
-                        least = cost;
+                if (cost < *bits) {
+                        *bits = cost;
                         best = rules[i];
                 }
         }
@@ -388,54 +476,79 @@ choose_precision(size_t count)
         };
 }
 
+/* Where states cost less than this share of the size, there are 64 of them. */
+#define LANES_SHARE 400
+
 /* What the passes of the encoder leave for each other; all the arena's. */
 struct static_work {
         struct static_header   header;
         struct kinds           kinds;
-        uint8_t               *tokens;  /* (count) in the order of the residuals */
-        uint8_t               *steps;   /* the same in steps, each segment behind a margin */
-        uint8_t               *level;   /* (count) context level of each */
+        uint8_t               *steps;   /* tokens, by steps_start() */
+        uint8_t               *level;   /* (count) context level of each, in steps */
         struct rans_histogram *histogram;       /* (kinds.count) */
-        struct bytes           raw;     /* raw bits; freed by the caller */
+        uint8_t               *raw;     /* raw bits */
+        size_t                 raw_size;
 };
 
-/* Appends N low bits of V behind the BIT bits that RAW has. */
+/* The rows of block BLOCK, from the residuals at R. */
 static void
-put_raw_bits(struct bytes *raw, uint64_t *pending, unsigned *npending, uint64_t v, unsigned n)
+split_block(const struct rans_layout *l, size_t block, token_split_function *split,
+            size_t element, const char *r, struct token_writer *out, uint8_t *tokens)
 {
-        while (n > 0) {
-                unsigned take = n < 64 - *npending ? n : 64 - *npending;
-                *pending |= (take < 64 ? v & ((UINT64_C(1) << take) - 1) : v) << *npending;
-                *npending += take;
-                v = take < 64 ? v >> take : 0;
-                n -= take;
-                if (*npending == 64) {
-                        bytes_put_u64(raw, *pending);
-                        *pending = 0;
-                        *npending = 0;
-                }
+        const void *row[RANS_LANES];
+
+        for (size_t k = 0; k < l->lanes; k++)
+                row[k] = r + rans_layout_row_start(l, block, k) * element;
+        split(out, row, l->lanes, tokens);
+}
+
+/* The same for a last block: some rows are short or missing. */
+static void
+split_last_block(const struct rans_layout *l, size_t block, token_split_function *split,
+                 size_t element, const char *r, struct token_writer *out, uint8_t *tokens)
+{
+        for (size_t k = 0; k < l->lanes; k++, tokens += RANS_BLOCK) {
+                size_t n = rans_layout_row_length(l, block, k);
+                int64_t some[TOKEN_ROW] = { 0 };
+                const void *row = some;
+                memcpy(some, r + rans_layout_row_start(l, block, k) * element, n * element);
+                split(out, &row, 1, tokens);
         }
 }
 
 static void
-make_tokens(struct static_work *w, const struct residuals *r)
+split_segment(const struct rans_layout *l, token_split_function *split, size_t element,
+              const char *r, struct token_writer *out, uint8_t *steps)
 {
-        struct token_rule rule = w->header.rule;
-        uint64_t pending = 0;
-        unsigned npending = 0;
+        uint8_t rows[RANS_BLOCK * RANS_LANES];
+        size_t whole = l->nsteps / RANS_BLOCK;
 
-        for (size_t i = 0; i < r->count; i++) {
-                uint64_t code = zigzag_encode(residual_get(r, i));
-                unsigned token = token_of(rule, code);
-                w->tokens[i] = (uint8_t) token;
-                if (code >= UINT64_C(1) << rule.split)
-                        put_raw_bits(&w->raw, &pending, &npending, code,
-                                     token_raw_bits(rule, token));
+        for (size_t b = 0; b < rans_layout_blocks(l); b++, steps += RANS_BLOCK * l->lanes) {
+                if (b < whole)
+                        split_block(l, b, split, element, r, out, rows);
+                else
+                        split_last_block(l, b, split, element, r, out, rows);
+                rans_layout_forward(l, rows, steps);
         }
-        for (; npending > 0; npending -= npending < 8 ? npending : 8) {
-                bytes_put_u8(&w->raw, (uint8_t) pending);
-                pending >>= 8;
+}
+
+/* Residuals to tokens, in steps, and raw bits. */
+static void
+split_residuals(struct static_work *w, const struct residuals *r)
+{
+        size_t element = r->wide ? sizeof(int64_t) : sizeof(int32_t), at = 0;
+        token_split_function *split = token_split_best(r->wide);
+        struct token_writer out = { .rule = w->header.rule, .raw = w->raw };
+
+        for (size_t i = 0; i < r->nsegments; i++) {
+                struct rans_layout l = rans_layout_of(&r->segment[i], w->header.lanes);
+                uint8_t *steps = w->steps + steps_start(i, at);
+                memset(steps - RANS_MARGIN, 0, RANS_MARGIN);
+                split_segment(&l, split, element, (const char *) r->value + at * element, &out,
+                              steps);
+                at += l.count;
         }
+        w->raw_size = (size_t) (token_writer_finish(&out) - w->raw);
 }
 
 /* Context sums of N tokens at STEPS, with neighbours at DISTANCE before them. */
@@ -465,7 +578,7 @@ find_sums_best(const uint8_t *steps, size_t n, const size_t distance[RANS_NEIGHB
                uint8_t *sum)
 {
 #if defined(__x86_64__)
-        if (__builtin_cpu_supports("avx2")) {
+        if (cpu_level() != CPU_PLAIN) {
                 find_sums_avx2(steps, n, distance, sum);
                 return;
         }
@@ -476,10 +589,10 @@ find_sums_best(const uint8_t *steps, size_t n, const size_t distance[RANS_NEIGHB
 /* LEVEL gets the context levels of a segment in STEPS, before which RANS_MARGIN
  * zeros lie; tokens are counted by them. */
 static void
-scan_segment(const struct rans_layout *l, const uint8_t level_of_sum[256], const uint8_t *steps,
-             uint8_t *level, struct rans_histogram *h)
+scan_segment(const struct rans_layout *l, const uint8_t level_of_sum[RANS_SUMS],
+             const uint8_t *steps, uint8_t *level, struct rans_histogram *h)
 {
-        size_t middle = l->first_row_step <= l->nsteps ? l->first_row_step * RANS_LANES : l->count;
+        size_t middle = l->first_row_step <= l->nsteps ? l->first_row_step * l->lanes : l->count;
 
         find_sums_best(steps, middle, l->distance[0], level);
         find_sums_best(steps + middle, l->count - middle, l->distance[1], level + middle);
@@ -493,27 +606,17 @@ scan_segment(const struct rans_layout *l, const uint8_t level_of_sum[256], const
                 h->ntokens = most;
 }
 
-/* Where the steps of segment I begin, AT being the residuals before it. */
-static size_t
-steps_start(size_t i, size_t at)
-{
-        return (i + 1) * RANS_MARGIN + at;
-}
-
 static void
 scan_all(struct static_work *w, const struct residuals *r)
 {
-        uint8_t level_of_sum[256];
+        uint8_t level_of_sum[RANS_SUMS];
         size_t at = 0;
 
         rans_level_table(level_of_sum);
         memset(w->histogram, 0, w->kinds.count * sizeof *w->histogram);
         for (size_t i = 0; i < r->nsegments; i++) {
-                struct rans_layout l = rans_layout_of(&r->segment[i]);
-                uint8_t *steps = w->steps + steps_start(i, at);
-                memset(steps - RANS_MARGIN, 0, RANS_MARGIN);
-                rans_layout_forward(&l, w->tokens + at, steps);
-                scan_segment(&l, level_of_sum, steps, w->level + at,
+                struct rans_layout l = rans_layout_of(&r->segment[i], w->header.lanes);
+                scan_segment(&l, level_of_sum, w->steps + steps_start(i, at), w->level + at,
                              &w->histogram[w->kinds.of_segment[i]]);
                 at += l.count;
         }
@@ -578,73 +681,76 @@ build_models(struct static_work *w, struct arena *arena)
 
 /* The states with which encoding begins. */
 static void
-seed_states(struct rans_lanes *lanes, const struct bytes *raw)
+seed_states(struct rans_lanes *lanes, const struct static_work *w)
 {
-        for (unsigned l = 0; l < RANS_LANES; l++) {
-                uint32_t low = 2 * l < raw->size ? raw->data[2 * l] : 0;
-                uint32_t high = 2 * l + 1 < raw->size ? raw->data[2 * l + 1] : 0;
+        lanes->count = w->header.lanes;
+        for (unsigned l = 0; l < lanes->count; l++) {
+                uint32_t low = 2 * l < w->raw_size ? w->raw[2 * l] : 0;
+                uint32_t high = 2 * l + 1 < w->raw_size ? w->raw[2 * l + 1] : 0;
                 lanes->state[l] = RANS_LOW + (low | high << 8);
         }
 }
 
-/* How a token is put into a state: x becomes x + BIAS + (x / frequency) * MORE,
- * the quotient being the upper half of x * RECIPROCAL (F. Giesen, ryg_rans). */
-struct put {
-        uint64_t reciprocal;
-        uint64_t limit;         /* from here on a word leaves first */
-        uint32_t bias;
-        uint32_t more;
+/* The range of each token at each level. */
+struct ranges {
+        uint32_t of[RANS_LEVELS][TOKEN_LIMIT];
 };
 
-static struct put
-put_of(uint32_t frequency, uint32_t start, unsigned scale)
+static void
+set_ranges(struct ranges *ranges, const struct rans_model *m)
 {
-        struct put p = {
-                .limit = (uint64_t) frequency << (32 - scale),
-                .bias = start,
-                .more = (1u << scale) - frequency,
-        };
-
-        if (frequency >= 2) {
-                p.reciprocal = UINT64_MAX / frequency + 1;
-        } else {                /* 2^64 has no room: x - 1 is found, and made up for */
-                p.reciprocal = UINT64_MAX;
-                p.bias += (1u << scale) - 1;
-        }
-        return p;
-}
-
-/* (nclasses) times TOKEN_LIMIT. */
-static struct put *
-puts_of_model(const struct rans_model *m, unsigned scale, struct arena *arena)
-{
-        struct put *puts = arena_array(arena, (size_t) m->nclasses * TOKEN_LIMIT, sizeof *puts);
-
-        if (puts == NULL)
-                return NULL;
-        for (unsigned c = 0; c < m->nclasses; c++)
+        for (unsigned level = 0; level < RANS_LEVELS; level++) {
+                const struct rans_class *c = &m->class[m->class_of_level[level]];
                 for (unsigned t = 0; t < m->ntokens; t++)
-                        puts[c * TOKEN_LIMIT + t] = put_of(m->class[c].frequency[t],
-                                                           m->class[c].start[t], scale);
-        return puts;
+                        ranges->of[level][t] = rans_range(c->frequency[t], c->start[t]);
+        }
 }
+
+/* Steps whose ranges are looked up together, before they are coded. */
+#define RANGE_STEPS 16
 
 /* Codes a segment's tokens, last one first, writing words before END; returns
  * where they now begin. */
 static uint8_t *
-encode_segment(struct rans_lanes *lanes, const struct rans_model *m, const struct put *puts,
-               const uint8_t *steps, const uint8_t *level, size_t count, uint8_t *end)
+encode_segment(struct rans_lanes *lanes, const struct ranges *ranges, unsigned scale,
+               rans_encode_function *many, const uint8_t *steps, const uint8_t *level,
+               size_t count, uint8_t *end)
 {
-        for (size_t i = count; i-- > 0;) {
-                const struct put *p = &puts[m->class_of_level[level[i]] * TOKEN_LIMIT + steps[i]];
-                uint32_t x = lanes->state[i % RANS_LANES];
-                bool full = x >= p->limit;
-                end[-1] = (uint8_t) (x >> 8);
-                end[-2] = (uint8_t) x;
-                end -= full ? 2 : 0;
-                x = full ? x >> 16 : x;
-                uint64_t quotient = (uint64_t) (((unsigned __int128) x * p->reciprocal) >> 64);
-                lanes->state[i % RANS_LANES] = x + p->bias + (uint32_t) quotient * p->more;
+        uint32_t range[RANGE_STEPS * RANS_LANES];
+        size_t piece = count % (RANGE_STEPS * lanes->count);
+
+        /* The partial piece is the last, and coded first. */
+        for (size_t left = count; left > 0; piece = RANGE_STEPS * lanes->count) {
+                if (piece == 0)
+                        continue;
+                left -= piece;
+                for (size_t i = 0; i < piece; i++)
+                        range[i] = ranges->of[level[left + i]][steps[left + i]];
+                size_t nsteps = piece / lanes->count, rest = piece % lanes->count;
+                end = rans_encode_lanes(lanes, range + piece - rest, (unsigned) rest, scale, end);
+                end = many(lanes, range, nsteps, scale, end);
+        }
+        return end;
+}
+
+/* All words, before END; returns where they begin, NULL when memory is out. */
+static uint8_t *
+encode_tokens(struct static_work *w, const struct residuals *r, struct rans_lanes *lanes,
+              uint8_t *end, struct arena *arena)
+{
+        struct ranges *ranges = arena_array(arena, w->header.nmodels, sizeof *ranges);
+        rans_encode_function *many = rans_encode_best();
+        size_t at = r->count;
+
+        if (ranges == NULL)
+                return NULL;
+        for (unsigned i = 0; i < w->header.nmodels; i++)
+                set_ranges(&ranges[i], &w->header.model[i]);
+        for (size_t i = r->nsegments; i-- > 0;) {
+                at -= r->segment[i].count;
+                end = encode_segment(lanes, &ranges[w->header.model_of_kind[w->kinds.of_segment[i]]],
+                                     w->header.precision.scale, many, w->steps + steps_start(i, at),
+                                     w->level + at, r->segment[i].count, end);
         }
         return end;
 }
@@ -655,51 +761,47 @@ write_stream(struct static_work *w, const struct residuals *r, struct arena *are
              struct bytes *out)
 {
         struct rans_lanes lanes;
-        uint8_t *room = arena_array(arena, r->count + 1, 2);
-        struct put *puts[RANS_MODELS];
-        size_t at = r->count;
+        uint8_t *room = arena_alloc(arena, RANS_WORD_MARGIN + 2 * r->count);
+        size_t seed = SEED_BYTES * w->header.lanes;
 
-        for (unsigned i = 0; i < w->header.nmodels; i++) {
-                puts[i] = puts_of_model(&w->header.model[i], w->header.precision.scale, arena);
-                if (puts[i] == NULL)
-                        return false;
-        }
         if (room == NULL)
                 return false;
-        uint8_t *end = room + 2 * r->count + 2, *word = end;
-        seed_states(&lanes, &w->raw);
-        for (size_t i = r->nsegments; i-- > 0;) {
-                unsigned model = w->header.model_of_kind[w->kinds.of_segment[i]];
-                at -= r->segment[i].count;
-                word = encode_segment(&lanes, &w->header.model[model], puts[model],
-                                      w->steps + steps_start(i, at), w->level + at,
-                                      r->segment[i].count, word);
-        }
-        for (unsigned l = 0; l < RANS_LANES; l++)
+        uint8_t *end = room + RANS_WORD_MARGIN + 2 * r->count;
+        seed_states(&lanes, w);
+        uint8_t *word = encode_tokens(w, r, &lanes, end, arena);
+        if (word == NULL)
+                return false;
+        for (unsigned l = 0; l < lanes.count; l++)
                 bytes_put_u32(out, lanes.state[l]);
         bytes_put(out, word, (size_t) (end - word));
-        if (w->raw.size > SEED_BYTES)
-                bytes_put(out, w->raw.data + SEED_BYTES, w->raw.size - SEED_BYTES);
+        if (w->raw_size > seed)
+                bytes_put(out, w->raw + seed, w->raw_size - seed);
         return true;
+}
+
+static bool
+alloc_work(struct static_work *w, const struct residuals *r, struct arena *arena)
+{
+        w->steps = arena_alloc(arena, steps_size(r));
+        w->level = arena_alloc(arena, r->count);
+        w->raw = arena_alloc(arena, r->count * TOKEN_RAW_ROOM(r->wide) + TOKEN_RAW_MARGIN);
+        w->histogram = arena_array(arena, w->kinds.count, sizeof *w->histogram);
+        return w->steps != NULL && w->level != NULL && w->raw != NULL && w->histogram != NULL;
 }
 
 static bool
 encode_in_arena(struct static_work *w, const struct residuals *r, struct arena *arena,
                 struct bytes *out)
 {
-        w->tokens = arena_alloc(arena, r->count);
-        w->steps = arena_alloc(arena, r->count + r->nsegments * RANS_MARGIN);
-        w->level = arena_alloc(arena, r->count);
-        if (w->tokens == NULL || w->steps == NULL || w->level == NULL ||
-            !kinds_find(&w->kinds, r, arena))
+        double bits;
+
+        if (!kinds_find(&w->kinds, r, arena) || !alloc_work(w, r, arena))
                 return false;
-        w->histogram = arena_array(arena, w->kinds.count, sizeof *w->histogram);
-        if (w->histogram == NULL)
-                return false;
-        w->header.rule = choose_rule(r);
+        w->header.rule = choose_rule(r, &bits);
         w->header.precision = choose_precision(r->count);
+        w->header.lanes = bits / 8 > LANES_SHARE * RANS_LANES ? RANS_LANES : RANS_LANES / 2;
         w->header.nkinds = w->kinds.count;
-        make_tokens(w, r);
+        split_residuals(w, r);
         scan_all(w, r);
         if (!build_models(w, arena))
                 return false;
@@ -715,14 +817,10 @@ static_encode(const struct residuals *r, enum effort effort, size_t limit, struc
         size_t start = out->size;
 
         (void) effort;
-        if (limit <= STATE_BYTES)
+        if (limit <= 4 * RANS_LANES / 2)
                 return CAEFS_OK;
         struct static_work *w = arena_alloc(arena, sizeof *w);
-        if (w == NULL)
-                return caefs_fail(CAEFS_ERR_NOMEM, "no memory for residuals");
-        w->raw = (struct bytes) { 0 };
-        bool good = encode_in_arena(w, r, arena, out) && !w->raw.failed && !out->failed;
-        bytes_free(&w->raw);
+        bool good = w != NULL && encode_in_arena(w, r, arena, out) && !out->failed;
         arena_release(arena, mark);
         if (good && out->size - start >= limit)
                 out->size = start;
