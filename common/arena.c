@@ -101,15 +101,28 @@ block_free(struct arena_block *block)
         free(block);
 }
 
+/* The larger one of BLOCK and its spare; the other is freed. */
+static struct arena_block *
+block_or_spare(struct arena_block *block)
+{
+        struct arena_block *spare = block->spare;
+
+        block->spare = NULL;
+        if (spare == NULL || spare->size < block->size) {
+                free(spare);
+                return block;
+        }
+        free(block);
+        return spare;
+}
+
 void
 arena_release(struct arena *a, struct arena_mark mark)
 {
         /* An arena that was empty at the mark keeps its lowest block, emptied. */
         while (a->current != mark.block && a->current->below != NULL) {
-                struct arena_block *block = a->current;
-                struct arena_block *below = block->below;
-                free(block->spare);
-                block->spare = NULL;
+                struct arena_block *below = a->current->below;
+                struct arena_block *block = block_or_spare(a->current);
                 if (below->spare == NULL || below->spare->size < block->size) {
                         free(below->spare);
                         below->spare = block;
