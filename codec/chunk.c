@@ -198,11 +198,14 @@ encode_host(const struct plane *p, const struct plane_bound *b, const struct chu
             struct chunk_report *report)
 {
         size_t         start = out->size;
+        bool           regrouped = false;
         enum caefs_err err = plane_encode(p, b, o, host, arena, out, decoded, report);
 
         if (err == CAEFS_OK)
-                err = columns_try(p, b, o, host, arena, start, out, report);
-        return err == CAEFS_OK ? prove(p, b, host, out, start, arena, decoded, report) : err;
+                err = columns_try(p, b, o, host, arena, start, out, &regrouped, report);
+        /* What plane_encode() leaves has been proved by it, byte for byte. */
+        return err == CAEFS_OK && regrouped
+                ? prove(p, b, host, out, start, arena, decoded, report) : err;
 }
 
 enum caefs_err
@@ -223,12 +226,13 @@ chunk_encode(const struct chunk_geometry *g, const struct chunk_bound *b,
                 err = bound_of(&p, b, keep, &bound);
         if (err == CAEFS_OK)
                 err = to_host(g, values, p.count, arena, &host);
-        void *decoded = arena_array(arena, p.count, dtype_size(p.dtype));
+        bool  direct = served != NULL && served != values && usable_in_place(g, served);
+        void *decoded = direct ? served : arena_array(arena, p.count, dtype_size(p.dtype));
         if (err == CAEFS_OK && decoded == NULL)
                 err = CAEFS_ERR_NOMEM;
         if (err == CAEFS_OK)
                 err = encode_host(&p, &bound, o, host, arena, out, decoded, report);
-        if (err == CAEFS_OK && served != NULL)
+        if (err == CAEFS_OK && served != NULL && !direct)
                 reorder(g, decoded, p.count, served);
         arena_release(arena, mark);
         return err;

@@ -56,7 +56,7 @@ struct chunk_report {
 /* Appends the coding of VALUES (raw bytes in the chunk's byte order, geometry's
  * count * size) to OUT.  KEEP, (count) or NULL: non-zero where the value must
  * come back bit for bit.  SERVED, when not NULL, receives the bytes the decoder
- * will give, same size as VALUES. */
+ * will give, same size as VALUES; it may be VALUES. */
 enum caefs_err chunk_encode(const struct chunk_geometry *g, const struct chunk_bound *b,
                             const struct chunk_options *o, const void *values,
                             const uint8_t *keep, struct arena *arena, struct bytes *out,

@@ -343,11 +343,13 @@ mixed_try(const struct plane *p, struct partition *part, const struct plane_boun
 enum caefs_err
 columns_try(const struct plane *p, const struct plane_bound *b, const struct chunk_options *o,
             const void *values, struct arena *arena, size_t start, struct bytes *out,
-            struct chunk_report *report)
+            bool *replaced, struct chunk_report *report)
 {
+        size_t            whole = out->size - start;
         struct arena_mark mark = arena_mark(arena);
         struct partition  part = { .columns = columns_of(p), .ngroups = columns_of(p) };
 
+        *replaced = false;
         if (p->columns < 2 || part.columns > COLUMNS_LIMIT)
                 return CAEFS_OK;
         part.group = arena_array(arena, part.columns, sizeof *part.group);
@@ -362,6 +364,7 @@ columns_try(const struct plane *p, const struct plane_bound *b, const struct chu
                                            report);
         if (err == CAEFS_OK)
                 err = mixed_try(p, &part, b, o, values, arena, single, start, out, report);
+        *replaced = out->size - start < whole;
         for (size_t c = 0; c < part.columns; c++)
                 bytes_free(&single[c].bytes);
         arena_release(arena, mark);

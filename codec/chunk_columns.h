@@ -11,11 +11,12 @@
 
 #include "codec/chunk_plane.h"
 
-/* Replaces the coding in OUT from START on by one in groups where that is smaller. */
+/* Replaces the coding in OUT from START on by one in groups where that is smaller;
+ * *REPLACED tells.  The caller proves the new one. */
 enum caefs_err columns_try(const struct plane *p, const struct plane_bound *b,
                            const struct chunk_options *o, const void *values,
                            struct arena *arena, size_t start, struct bytes *out,
-                           struct chunk_report *report);
+                           bool *replaced, struct chunk_report *report);
 
 /* Rebuilds (count) values from IN, which begins with the head byte. */
 enum caefs_err columns_decode(const struct plane *p, struct cursor in, struct arena *arena,

@@ -215,19 +215,18 @@ add_storage(struct search *s, size_t limit)
         return storage_code(s, candidate_new(s, STORAGE_BYTES, NULL), limit);
 }
 
-/* Decodes C; what does not hold goes into its patch.  C is proved when nothing
- * had to. */
+/* Writes and decodes C; what does not hold goes into its patch.  C is proved, as it
+ * is written, when nothing had to. */
 static enum caefs_err
 candidate_prove(struct search *s, struct candidate *c, void *decoded)
 {
         const struct plane *p = s->plane;
-        struct bytes        coded = { 0 };
 
-        candidate_write(c, &coded);
-        enum caefs_err err = coded.failed
+        bytes_clear(&s->coded);
+        candidate_write(c, &s->coded);
+        enum caefs_err err = s->coded.failed
                 ? CAEFS_ERR_NOMEM
-                : plane_decode(p, coded.data, coded.size, s->arena, decoded);
-        bytes_free(&coded);
+                : plane_decode(p, s->coded.data, s->coded.size, s->arena, decoded);
         if (err != CAEFS_OK)
                 return err;
         s->decoded = c;
@@ -238,7 +237,8 @@ candidate_prove(struct search *s, struct candidate *c, void *decoded)
                         return CAEFS_ERR_NOMEM;
                 memset(where, 0, p->count);
         }
-        size_t failed = plane_verify(p, s->bound, s->values, decoded, where, NULL);
+        s->errors = (struct chunk_report) { 0 };
+        size_t failed = plane_verify(p, s->bound, s->values, decoded, where, &s->errors);
         c->proved = failed == 0;
         if (failed == 0)
                 return CAEFS_OK;
@@ -302,6 +302,7 @@ search_free(struct search *s)
                 bytes_free(&s->candidate[i].body);
                 bytes_free(&s->candidate[i].patch);
         }
+        bytes_free(&s->coded);
 }
 
 /* The same bits everywhere: their high bytes, down to the last not zero. */
@@ -338,7 +339,9 @@ plane_encode(const struct plane *p, const struct plane_bound *b, const struct ch
         }
         enum caefs_err err = search_run(&s, decoded, &winner);
         if (err == CAEFS_OK) {
-                candidate_write(winner, out);
+                bytes_put(out, s.coded.data, s.coded.size);
+                report->worst = s.errors.worst;
+                report->worst_over_bound = s.errors.worst_over_bound;
                 report->family = (int) (winner->head & HEAD_FAMILY);
                 report->grid = winner->lattice != NULL ? winner->lattice->grid->kind : 0;
                 for (size_t i = 0; winner->where != NULL && i < p->count; i++)

@@ -58,7 +58,9 @@ struct search {
         size_t                      nlattices;
         struct candidate            candidate[MAX_CANDIDATES];
         size_t                      ncandidates;
-        const struct candidate     *decoded;    /* whose values were decoded last */
+        const struct candidate     *decoded;    /* what was written and decoded last: */
+        struct bytes                coded;      /* what was written, */
+        struct chunk_report         errors;     /* and its worst errors */
 };
 
 /* Fills in statistics and fill value, and proposes lattices, most promising first. */

@@ -181,6 +181,7 @@ amend(const struct encoder *e, const struct chunk_place *place, const struct old
         err = chunk_decode(&g, out->bytes.data, out->bytes.size, arena, served);
         if (err == CAEFS_OK && memcmp(raw, served, (size_t) place->length) != 0)
                 err = caefs_fail(CAEFS_ERR_BOUND, "an amended chunk did not come back as written");
+        out->checksum = served_checksum(served, (size_t) place->length);
         out->report.family = old->family;
         out->kept = true;
         return err;
@@ -217,7 +218,6 @@ encode_touched(const struct encoder *e, const struct chunk_place *place,
         enum caefs_err err = amend(e, place, old, raw, arena, out);
         if (err != CAEFS_OK || amending_is_enough(e->options->previous, old, out->bytes.size))
                 return err;
-        anew.checksum = out->checksum;
         err = encode_values(e, place, old, raw, arena, &anew);
         if (err == CAEFS_OK && !anew.bytes.failed && anew.bytes.size < out->bytes.size) {
                 bytes_free(&out->bytes);
@@ -248,12 +248,11 @@ encode_chunk(struct encoder *e, size_t i, struct arena *arena, struct coded *out
                 err = old_chunk_find(e->options->previous, &place, raw, arena, &old);
         if (err != CAEFS_OK)
                 return err;
+        if (!old.same && place.geometry.dtype != DTYPE_BYTES)
+                return encode_touched(e, &place, &old, raw, arena, out);
         out->checksum = served_checksum(raw, (size_t) place.length);
-        if (old.same)
-                return carry(e->options->previous, &old, &place, arena, out);
-        if (place.geometry.dtype == DTYPE_BYTES)
-                return encode_opaque(e, raw, (size_t) place.length, arena, out);
-        return encode_touched(e, &place, &old, raw, arena, out);
+        return old.same ? carry(e->options->previous, &old, &place, arena, out)
+                        : encode_opaque(e, raw, (size_t) place.length, arena, out);
 }
 
 /* encode_chunk() with what surrounds it: the scratch memory is given back, and a
