@@ -26,8 +26,8 @@ candidate_new(struct search *s, unsigned head, const struct lattice *l)
         return c;
 }
 
-static enum caefs_err
-lattice_try_family(struct search *s, const struct lattice *l, enum family number)
+enum caefs_err
+candidate_add(struct search *s, const struct lattice *l, enum family number)
 {
         const struct family_methods *family = family_by_number(number);
         struct field field = {
@@ -278,14 +278,47 @@ finalists(enum effort effort)
         return effort == EFFORT_FAST ? 1 : effort == EFFORT_BALANCED ? 2 : 5;
 }
 
+/* Every proposal with every family. */
+static enum caefs_err
+add_all(struct search *s)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        for (size_t i = 0; i < s->nproposals && err == CAEFS_OK; i++) {
+                err = lattice_add(s, &s->proposal[i]);
+                for (unsigned f = 1; f < FAMILY_LIMIT && err == CAEFS_OK; f++)
+                        err = candidate_add(s, &s->lattice[i], (enum family) f);
+        }
+        return err;
+}
+
+/* Only what a part of the plane has chosen. */
+static enum caefs_err
+add_chosen(struct search *s)
+{
+        struct choice  choice[MAX_CHOICES];
+        size_t         n;
+        enum caefs_err err = sample_choose(s, choice, &n);
+
+        for (size_t i = 0; i < n && err == CAEFS_OK; i++) {
+                const struct lattice *l = &s->lattice[0];
+                if (i == 0 || choice[i].proposal != choice[0].proposal) {
+                        l = &s->lattice[s->nlattices];
+                        err = lattice_add(s, choice[i].proposal);
+                }
+                if (err == CAEFS_OK)
+                        err = candidate_add(s, l, choice[i].family);
+        }
+        return err;
+}
+
 static enum caefs_err
 search_run(struct search *s, void *decoded, struct candidate **winner)
 {
-        enum caefs_err err = search_lattices(s);
+        enum caefs_err err = search_propose(s);
 
-        for (size_t i = 0; i < s->nlattices && err == CAEFS_OK; i++)
-                for (unsigned f = 1; f < FAMILY_LIMIT && err == CAEFS_OK; f++)
-                        err = lattice_try_family(s, &s->lattice[i], (enum family) f);
+        if (err == CAEFS_OK)
+                err = sample_pays(s) ? add_chosen(s) : add_all(s);
         if (err == CAEFS_OK)
                 err = code_best(s, finalists(s->options->effort));
         const struct candidate *best = smallest(s);

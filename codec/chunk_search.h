@@ -1,9 +1,11 @@
 /* codec/chunk_search.h - what the encoder of a plane tries: lattices and candidates.
  *
- * A lattice is the plane's values laid on a grid (or on one for each column); a
- * candidate is a lattice with a family's prediction, or plain storage.
- * chunk_lattice.c proposes lattices, chunk_encode.c codes candidates and proves
- * the smallest.  Encoders only: nothing here is part of the format.
+ * A proposal is a grid that may suit the plane, or one grid for each column; a
+ * lattice is the plane's values laid on it; a candidate is a lattice with a
+ * family's prediction, or plain storage.  chunk_propose.c finds proposals,
+ * chunk_sample.c thins them out on a part of a large plane, chunk_encode.c codes
+ * candidates and proves the smallest.  Encoders only: nothing here is part of the
+ * format.
  *
  * Thread safety: a search belongs to one thread.
  */
@@ -15,6 +17,12 @@
 
 #define MAX_LATTICES   8
 #define MAX_CANDIDATES 40
+
+struct proposal {
+        struct grid *grid;              /* (ngrids) */
+        size_t       ngrids;            /* 1, or the plane's columns */
+        bool         with_fill;         /* fill values are holes */
+};
 
 /* The plane's values on one grid, or on one grid for each column. */
 struct lattice {
@@ -54,6 +62,8 @@ struct search {
         struct arena               *arena;
         struct value_statistics    *statistics; /* (columns) */
         struct fill_value           fill;       /* of a plane with one grid */
+        struct proposal             proposal[MAX_LATTICES];     /* most promising first */
+        size_t                      nproposals;
         struct lattice              lattice[MAX_LATTICES];
         size_t                      nlattices;
         struct candidate            candidate[MAX_CANDIDATES];
@@ -63,8 +73,38 @@ struct search {
         struct chunk_report         errors;     /* and its worst errors */
 };
 
-/* Fills in statistics and fill value, and proposes lattices, most promising first. */
-enum caefs_err search_lattices(struct search *s);
+/* Fills in statistics, fill value and proposals. */
+enum caefs_err search_propose(struct search *s);
+
+/* Lays the plane on PROPOSAL and adds the lattice to the search. */
+enum caefs_err lattice_add(struct search *s, const struct proposal *proposal);
+
+/* Adds the candidate that family NUMBER makes of L, if it applies. */
+enum caefs_err candidate_add(struct search *s, const struct lattice *l, enum family number);
+
+/* A proposal with a family to predict its lattice. */
+struct choice {
+        const struct proposal *proposal;
+        enum family            family;
+};
+
+#define MAX_CHOICES 2
+
+/* True when the plane is so large that a part of it should choose. */
+bool sample_pays(const struct search *s);
+
+/* Tries every proposal and family on a part of the plane; CHOICE becomes the *N
+ * that are worth to be tried on all of it, best first. */
+enum caefs_err sample_choose(const struct search *s, struct choice choice[MAX_CHOICES],
+                             size_t *n);
+
+/* True when G gives values back bit for bit. */
+bool grid_is_exact(const struct grid *g);
+
+/* grid_forward() with holes where an exact grid does not give the value back.
+ * SCRATCH has room for the values with their stride. */
+void grid_lay(const struct grid *g, const void *values, size_t n, size_t stride, void *scratch,
+              void *integers, uint8_t *hole);
 
 /* The value that occurs most often in a sample of (n) values, if it looks like a
  * fill value. */

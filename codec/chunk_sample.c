@@ -1,0 +1,199 @@
+/* codec/chunk_sample.c - choosing how to code a large plane on a part of it.
+ *
+ * The part is a box from the middle of the plane, so that every value keeps the
+ * neighbours it is predicted from.  Each proposed grid is laid on it and each
+ * family predicts it; only what wins there is tried on the whole plane.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "codec/chunk_search.h"
+
+/* Values of the box, at most. */
+static const size_t sample_values[] = { 8192, 16384 };
+
+/* The family that decodes faster is preferred by effort: the pyramid must save so much. */
+static const double pyramid_weight[] = { 1.2, 1.0 };
+
+/* A second choice is tried too where it is estimated within this of the best. */
+#define CLOSE 1.01
+
+struct box {
+        struct shape shape;
+        size_t       first[4];          /* along each axis */
+};
+
+bool
+sample_pays(const struct search *s)
+{
+        enum effort effort = s->options->effort;
+
+        return effort != EFFORT_MAX && s->plane->count >= 4 * sample_values[effort];
+}
+
+/* The largest extents are halved until the box is small enough; columns with grids of
+ * their own stay together. */
+static struct box
+middle_box(const struct plane *p, size_t limit)
+{
+        struct box b = { .shape = p->shape };
+        unsigned   axes = p->columns > 1 ? p->shape.ndim - 1 : p->shape.ndim;
+
+        while (shape_count(&b.shape) > limit) {
+                unsigned largest = 0;
+                for (unsigned a = 1; a < axes; a++)
+                        if (b.shape.extent[a] > b.shape.extent[largest])
+                                largest = a;
+                if (b.shape.extent[largest] == 1)
+                        break;
+                b.shape.extent[largest] = (b.shape.extent[largest] + 1) / 2;
+        }
+        for (unsigned a = 0; a < p->shape.ndim; a++)
+                b.first[a] = (p->shape.extent[a] - b.shape.extent[a]) / 2;
+        return b;
+}
+
+/* Copies the box out of VALUES, row by row. */
+static void
+box_copy(const struct plane *p, const struct box *b, const void *values, void *out)
+{
+        size_t width = dtype_size(p->dtype), ndim = p->shape.ndim;
+        size_t row = b->shape.extent[ndim - 1], rows = shape_count(&b->shape) / row;
+
+        for (size_t r = 0; r < rows; r++) {
+                size_t at = b->first[ndim - 1], stride = p->shape.extent[ndim - 1], rest = r;
+                for (size_t a = ndim - 1; a-- > 0;) {
+                        at += (b->first[a] + rest % b->shape.extent[a]) * stride;
+                        rest /= b->shape.extent[a];
+                        stride *= p->shape.extent[a];
+                }
+                memcpy((char *) out + r * row * width, (const char *) values + at * width,
+                       row * width);
+        }
+}
+
+/* Bits of N flags when each says whether the one before it was the same. */
+static double
+flag_bits(const uint8_t *flag, size_t n)
+{
+        size_t changes = 1;
+
+        for (size_t i = 1; i < n; i++)
+                changes += flag[i] != flag[i - 1];
+        double share = (double) changes / (double) n;
+        return share >= 1 ? (double) n
+                : -(double) n * (share * log2(share) + (1 - share) * log2(1 - share));
+}
+
+/* Bits of the whole plane, when the box is one SCALEth of it. */
+static double
+whole_bits(const struct search *part, const struct candidate *c, double scale)
+{
+        const struct lattice *l = c->lattice;
+        size_t n = part->plane->count, holes = 0;
+        double side = 8 * (double) c->prediction.side.size, bits = c->bits - side;
+
+        for (size_t i = 0; l->holes && i < n; i++)
+                holes += l->hole[i] != 0;
+        if (holes > 0)
+                bits += flag_bits(l->hole, n) + 4.0 * (double) holes;
+        if (l->sign != NULL)
+                bits += flag_bits(l->sign, n);
+        for (size_t i = 0; i < l->ngrids; i++)
+                side += 12.0 * l->grid[i].ntable;
+        return bits * scale + side;
+}
+
+/* Whether family NUMBER would be tried on the whole plane: a part is narrower. */
+static bool
+applies_to_whole(const struct search *s, const struct grid *g, unsigned number)
+{
+        const struct family_methods *family = family_by_number(number);
+        struct field field = {
+                .geometry = plane_field(s->plane, g->wide, g->step),
+                .effort = s->options->effort,
+        };
+
+        return family != NULL && family->applies(&field);
+}
+
+/* The family that decodes fastest comes first; at FAST it is enough where it leaves so
+ * many bits a value that no other could save much of them. */
+#define ROUGH_BITS 4
+
+static bool
+is_rough(const struct search *part)
+{
+        const struct candidate *first = &part->candidate[0];
+
+        return part->options->effort == EFFORT_FAST && part->ncandidates == 1
+                && first->bits > ROUGH_BITS * (double) part->plane->count;
+}
+
+static enum caefs_err
+part_try(const struct search *s, struct search *part)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        for (size_t i = 0; i < part->nproposals && err == CAEFS_OK; i++) {
+                err = lattice_add(part, &part->proposal[i]);
+                for (unsigned f = 1; f < FAMILY_LIMIT && err == CAEFS_OK; f++)
+                        if (applies_to_whole(s, part->proposal[i].grid, f)
+                            && !(f == FAMILY_PYRAMID && is_rough(part)))
+                                err = candidate_add(part, &part->lattice[i], (enum family) f);
+        }
+        return err;
+}
+
+static void
+part_rank(const struct search *s, const struct search *part, struct choice *choice, size_t *n)
+{
+        double bits[MAX_CHOICES] = { INFINITY, INFINITY };
+        double scale = (double) s->plane->count / (double) part->plane->count;
+        enum effort effort = s->options->effort;
+
+        for (size_t i = 0; i < part->ncandidates; i++) {
+                const struct candidate *c = &part->candidate[i];
+                struct choice now = { &s->proposal[c->lattice - part->lattice],
+                                      (enum family) (c->head & HEAD_FAMILY) };
+                double cost = whole_bits(part, c, scale)
+                        * (now.family == FAMILY_PYRAMID ? pyramid_weight[effort] : 1);
+                if (cost < bits[0]) {
+                        bits[1] = bits[0];
+                        choice[1] = choice[0];
+                        bits[0] = cost;
+                        choice[0] = now;
+                } else if (cost < bits[1]) {
+                        bits[1] = cost;
+                        choice[1] = now;
+                }
+        }
+        bool both = effort == EFFORT_BALANCED && bits[1] < CLOSE * bits[0];
+        *n = part->ncandidates == 0 ? 0 : both ? 2 : 1;
+}
+
+enum caefs_err
+sample_choose(const struct search *s, struct choice choice[MAX_CHOICES], size_t *n)
+{
+        struct arena_mark mark = arena_mark(s->arena);
+        struct plane      plane = *s->plane;
+        struct box        box = middle_box(&plane, sample_values[s->options->effort]);
+        struct search     part = *s;
+
+        *n = 0;
+        plane.shape = box.shape;
+        plane.count = shape_count(&box.shape);
+        void *values = arena_array(s->arena, plane.count, dtype_size(plane.dtype));
+        if (values == NULL)
+                return CAEFS_ERR_NOMEM;
+        box_copy(s->plane, &box, s->values, values);
+        part.plane = &plane;
+        part.values = values;
+        enum caefs_err err = part_try(s, &part);
+        if (err == CAEFS_OK)
+                part_rank(s, &part, choice, n);
+        for (size_t i = 0; i < part.ncandidates; i++)
+                bytes_free(&part.candidate[i].prediction.side);
+        arena_release(s->arena, mark);
+        return err;
+}
