@@ -4,13 +4,12 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tools/codec_options.h"
+#include "tools/decode_object.h"
 #include "tools/file.h"
 #include "tools/tool.h"
 
@@ -24,107 +23,24 @@ const char help_decode[] =
         CODEC_JSON_HELP
         TOOL_COMMON_HELP;
 
-/* What the decoding threads share. */
-struct decoding {
-        const struct object *object;
-        struct file_output *file; /* written as it comes, when memory is NULL */
-        uint8_t *memory;          /* all of the result, or NULL */
-        struct progress *progress;
-        atomic_size_t next; /* chunk */
-        atomic_bool stop;
-
-        pthread_mutex_t lock; /* protects what follows */
-        enum caefs_err err;   /* the first */
-        char detail[256];
-};
-
-static enum caefs_err decode_chunk(struct decoding *d, size_t i, struct arena *arena)
-{
-        struct chunk_extent e;
-        struct arena_mark mark = arena_mark(arena);
-        uint8_t *to;
-        enum caefs_err err = object_chunk(d->object, i, &e);
-
-        if (err != CAEFS_OK)
-                return err;
-        to = d->memory != NULL ? d->memory + e.offset
-                               : arena_alloc(arena, (size_t)e.length);
-        if (to == NULL)
-                return caefs_fail(CAEFS_ERR_NOMEM, "no memory for a chunk");
-        err = object_read_chunk(d->object, i, arena, to);
-        if (err == CAEFS_OK && d->memory == NULL)
-                err = file_output_write(d->file, to, (size_t)e.length, e.offset);
-        arena_release(arena, mark);
-        progress_add(d->progress, e.length);
-        if (err == CAEFS_OK && progress_cancelled(d->progress))
-                err = caefs_fail(CAEFS_ERR_INTERRUPTED, "stopped");
-        return err;
-}
-
-static void *decode_chunks(void *context)
-{
-        struct decoding *d = context;
-        struct arena arena = { 0 };
-        size_t n = object_info(d->object)->nchunks;
-
-        while (!atomic_load(&d->stop)) {
-                size_t i = atomic_fetch_add(&d->next, 1);
-                enum caefs_err err;
-
-                if (i >= n)
-                        break;
-                err = decode_chunk(d, i, &arena);
-                if (err == CAEFS_OK)
-                        continue;
-                pthread_mutex_lock(&d->lock);
-                if (d->err == CAEFS_OK) {
-                        d->err = err;
-                        snprintf(d->detail, sizeof d->detail, "%s", caefs_detail());
-                }
-                pthread_mutex_unlock(&d->lock);
-                atomic_store(&d->stop, true);
-        }
-        arena_free(&arena);
-        return NULL;
-}
-
-static enum caefs_err decode_with_threads(struct decoding *d, unsigned threads)
-{
-        pthread_t *thread = calloc(threads, sizeof *thread);
-        unsigned started = 0, i;
-
-        /* This thread is one of them. */
-        while (thread != NULL && started + 1 < threads &&
-               pthread_create(&thread[started], NULL, decode_chunks, d) == 0)
-                started++;
-        decode_chunks(d);
-        for (i = 0; i < started; i++)
-                pthread_join(thread[i], NULL);
-        free(thread);
-        return d->err == CAEFS_OK ? CAEFS_OK : caefs_fail(d->err, "%s", d->detail);
-}
-
 /* Decodes all, measuring the codec alone where all is in memory. */
-static enum caefs_err decode(struct decoding *d, unsigned threads, double *seconds)
+static enum caefs_err decode(const struct object *object, unsigned threads,
+                             uint8_t *memory, struct file_output *file, double *seconds)
 {
-        const struct object_info *info = object_info(d->object);
+        const struct object_info *info = object_info(object);
         struct tool_progress bar;
         struct progress job = { .total = info->logical_bytes };
         enum caefs_err err;
         double start;
 
-        if (threads > info->nchunks)
-                threads = info->nchunks > 0 ? (unsigned)info->nchunks : 1;
-        d->progress = &job;
         tool_progress_begin(&bar, "decoding", TOOL_PROGRESS_BYTES, job.total);
         tool_progress_follow(&bar, &job);
         tool_cancel_on_signal(&job);
         start = tool_now();
-        err = decode_with_threads(d, threads);
+        err = decode_object_all(object, threads, &job, memory, file);
         *seconds = tool_now() - start;
         tool_cancel_on_signal(NULL);
         tool_progress_end(&bar);
-        d->progress = NULL;
         return err;
 }
 
@@ -182,25 +98,21 @@ static enum caefs_err decode_object(const struct object *object,
                                     const struct codec_options *o,
                                     struct file_output *out, double *seconds)
 {
-        struct decoding d = {
-                .object = object,
-                .file = out,
-                .lock = PTHREAD_MUTEX_INITIALIZER,
-        };
         uint64_t size = object_info(object)->logical_bytes;
+        uint8_t *memory = NULL;
         enum caefs_err err = check_model(object, o->model);
 
         if (err != CAEFS_OK)
                 return err;
         /* Only a file under a name of its own can be written out of order. */
         if (size <= file_memory_limit() || out->temporary == NULL)
-                d.memory = file_memory((size_t)size + 1);
-        if (d.memory == NULL && out->temporary == NULL)
+                memory = file_memory((size_t)size + 1);
+        if (memory == NULL && out->temporary == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "no memory for the result");
-        err = decode(&d, o->threads, seconds);
-        if (err == CAEFS_OK && d.memory != NULL)
-                err = file_output_write(out, d.memory, (size_t)size, 0);
-        free(d.memory);
+        err = decode(object, o->threads, memory, out, seconds);
+        if (err == CAEFS_OK && memory != NULL)
+                err = file_output_write(out, memory, (size_t)size, 0);
+        free(memory);
         return err;
 }
 

@@ -65,7 +65,8 @@ static void for_each_block(struct judgement *j,
         for (b.at = 0; b.at < count; b.at += b.n) {
                 b.n = count - b.at < BLOCK ? (size_t)(count - b.at) : BLOCK;
                 load(j, j->was, &b, b.x, b.was);
-                load(j, j->is, &b, b.y, b.is);
+                if (j->is != NULL)
+                        load(j, j->is, &b, b.y, b.is);
                 visit(j, &b);
         }
 }
@@ -209,6 +210,31 @@ static void judge_bytes(const struct region *r, const uint8_t *was, const uint8_
         out->worst = out->worst_over_bound = INFINITY;
 }
 
+/* The columns, with what each value may differ by. */
+static enum caefs_err find_amounts(struct judgement *j, enum scope scope)
+{
+        const struct region *r = j->region;
+        uint64_t i;
+
+        j->ncolumns = 1;
+        if (needs_range(j->bound) && scope != SCOPE_ARRAY && r->shape.ndim >= 2)
+                j->ncolumns = r->shape.extent[r->fortran ? 0 : r->shape.ndim - 1];
+        /* In Fortran's order one column lies behind the other. */
+        j->run = r->fortran ? r->length / j->width / j->ncolumns : 1;
+        j->column = calloc((size_t)j->ncolumns, sizeof *j->column);
+        if (j->column == NULL)
+                return caefs_fail(CAEFS_ERR_NOMEM, "no memory to judge %llu columns",
+                                  (unsigned long long)j->ncolumns);
+        for (i = 0; i < j->ncolumns; i++) {
+                j->column[i].low = INFINITY;
+                j->column[i].high = -INFINITY;
+        }
+        if (needs_range(j->bound))
+                for_each_block(j, widen_ranges);
+        set_amounts(j);
+        return CAEFS_OK;
+}
+
 enum caefs_err judge_region(const struct region *r, const struct bound *bound,
                             enum scope scope, const void *was, const void *is,
                             struct verdict *out)
@@ -219,10 +245,9 @@ enum caefs_err judge_region(const struct region *r, const struct bound *bound,
                 .was = was,
                 .is = is,
                 .width = dtype_size(r->dtype),
-                .ncolumns = 1,
                 .out = out,
         };
-        uint64_t i;
+        enum caefs_err err;
 
         *out = (struct verdict){ 0 };
         if (r->dtype == DTYPE_BYTES || r->length == 0) {
@@ -230,24 +255,30 @@ enum caefs_err judge_region(const struct region *r, const struct bound *bound,
                 return CAEFS_OK;
         }
         out->values = r->length / j.width;
-        if (needs_range(bound) && scope != SCOPE_ARRAY && r->shape.ndim >= 2)
-                j.ncolumns = r->shape.extent[r->fortran ? 0 : r->shape.ndim - 1];
-        /* In Fortran's order one column lies behind the other. */
-        j.run = r->fortran ? out->values / j.ncolumns : 1;
-        j.column = calloc((size_t)j.ncolumns, sizeof *j.column);
-        if (j.column == NULL)
-                return caefs_fail(CAEFS_ERR_NOMEM, "no memory to judge %llu columns",
-                                  (unsigned long long)j.ncolumns);
-        for (i = 0; i < j.ncolumns; i++) {
-                j.column[i].low = INFINITY;
-                j.column[i].high = -INFINITY;
-        }
-        if (needs_range(bound))
-                for_each_block(&j, widen_ranges);
-        set_amounts(&j);
+        err = find_amounts(&j, scope);
+        if (err != CAEFS_OK)
+                return err;
         for_each_block(&j, compare_values);
         if (bound->mode == BOUND_PSNR)
                 judge_psnr(&j);
+        free(j.column);
+        return CAEFS_OK;
+}
+
+enum caefs_err judge_amount(const struct region *r, const struct bound *bound,
+                            const void *was, double *amount)
+{
+        struct judgement j = {
+                .region = r,
+                .bound = bound,
+                .was = was,
+                .width = dtype_size(r->dtype),
+        };
+        enum caefs_err err = find_amounts(&j, SCOPE_ARRAY);
+
+        if (err != CAEFS_OK)
+                return err;
+        *amount = bound->mode == BOUND_PWREL ? -1 : j.column[0].amount;
         free(j.column);
         return CAEFS_OK;
 }

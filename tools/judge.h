@@ -34,6 +34,14 @@ enum caefs_err judge_region(const struct region *r, const struct bound *bound,
                             struct verdict *out);
 
 /*
+ * BOUND as an absolute one for the values of R at WAS, their range taken over
+ * the whole array; 0 for LOSSLESS (and a range of 0), negative for PWREL, which
+ * has none.
+ */
+enum caefs_err judge_amount(const struct region *r, const struct bound *bound,
+                            const void *was, double *amount);
+
+/*
  * Whether |y - x| may be, for two finite values: PWREL amount is relative to
  * |x|, otherwise AMOUNT is absolute.  Exact also where the product of the two
  * would be subnormal.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Goal of this test: whoever types caefs is told what to type next.
 # - every command that --help lists answers --help itself, both ways;
+# - its manual knows the options that --help knows;
 # - a wrong or missing command is a usage error, named on stderr only;
 # - output that cannot be written is a failure.
 . "$(dirname "$0")/../functions.sh"
@@ -15,6 +16,13 @@ for name in $(sed -n 's/^  \([a-z][a-z-]*\)  .*/\1/p' "$tmp/help"); do
     "$CAEFS" help "$name" | cmp - "$tmp/one" || fail "help $name differs"
     fails_with 1 "$CAEFS" "$name" --no-such-option 2>"$tmp/err"
     [ -s "$tmp/err" ] || fail "$name is silent about a wrong option"
+    # The manual and --help know the same options.
+    page="$abs_top_srcdir/man/caefs-$name.1"
+    [ -f "$page" ] || fail "$name has no manual"
+    sed 's/\\-/-/g' "$page" >"$tmp/page"
+    for option in $(grep -oE '^ +(-[a-z], )?--[a-z-]+' "$tmp/one" | grep -oE -- '--[a-z-]+'); do
+        grep -q -- "$option" "$tmp/page" || fail "the manual of $name lacks $option"
+    done
 done
 
 for wrong in "" no-such-command "help no-such-command"; do
