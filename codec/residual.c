@@ -4,6 +4,7 @@
 #include "codec/residual.h"
 
 #include "codec/residual_coder.h"
+#include "codec/residual_survey.h"
 
 /* The numbers are part of the format. */
 enum {
@@ -36,103 +37,6 @@ is_empty(const struct residuals *r)
  * where so few blocks are not zero that reading stays at a hundred MB/s or more. */
 #define BRIEF_ACTIVE 4096               /* residuals outside zero blocks */
 #define SPARSE_SHARE 8                  /* or one block in this many is not zero */
-#define BLOCK        64
-
-/* What the choice goes by. */
-struct survey {
-        size_t nonzero;
-        size_t active;          /* residuals in blocks of 64 that are not all zero */
-        bool   repeats;         /* sequences come again often enough for matches to pay */
-};
-
-/* Sequences of residuals are sampled when their hash says so: the same sequence is
- * sampled wherever it is.  The hash moves up with each residual, so that after a window
- * of them a residual has left it. */
-struct repeat_finder {
-        unsigned window, shift;
-        uint64_t hash;
-        size_t   sampled, seen;
-        uint64_t table[4096];
-};
-
-/* What a sequence should have in bits so that it is no coincidence when it comes again. */
-#define TELLING_BITS 24
-
-static inline unsigned
-bits_of(int64_t r)
-{
-        uint64_t u = zigzag_encode(r);
-
-        return u == 0 ? 0 : 64 - (unsigned) __builtin_clzll(u);
-}
-
-/* So many residuals that they have about TELLING_BITS; zero blocks do not count. */
-static unsigned
-telling_window(const struct residuals *r, size_t active)
-{
-        size_t stride = r->count / 4096 + 1, bits = 0;
-
-        for (size_t i = 0; i < r->count; i += stride)
-                bits += bits_of(residual_get(r, i));
-        size_t window = bits == 0 ? 64 : TELLING_BITS * (active / stride) / bits;
-        return window < 3 ? 3 : window > 64 ? 64 : (unsigned) window;
-}
-
-static unsigned
-content_bits(const struct residuals *r, size_t i, size_t window)
-{
-        unsigned bits = 0;
-
-        for (size_t k = 0; k < window && k <= i; k++)
-                bits += bits_of(residual_get(r, i - k));
-        return bits;
-}
-
-static inline void
-repeat_finder_add(struct repeat_finder *f, const struct residuals *r, size_t i)
-{
-        const uint64_t factor = UINT64_C(0x9E3779B97F4A7C15);
-
-        f->hash = (f->hash << f->shift) + (uint64_t) residual_get(r, i) * factor;
-        uint64_t mixed = f->hash * UINT64_C(0xD6E8FEB86659FD93);
-        if (mixed >> 58 != 0 || f->hash == 0 ||
-            content_bits(r, i, f->window) < TELLING_BITS * 3 / 4)
-                return;
-        uint64_t *slot = &f->table[mixed >> 40 & 4095];
-        f->sampled++;
-        f->seen += *slot == f->hash;
-        *slot = f->hash;
-}
-
-/* Repetition pays when one sampled sequence in this many was there before. */
-#define SELDOM 12
-
-static bool
-finds_repetition(const struct residuals *r, size_t active)
-{
-        unsigned window = telling_window(r, active);
-        struct repeat_finder f = { .window = window, .shift = (64 + window - 1) / window };
-
-        for (size_t i = 0; i < r->count; i++)
-                repeat_finder_add(&f, r, i);
-        return f.seen * SELDOM > f.sampled;
-}
-
-static struct survey
-look_at(const struct residuals *r)
-{
-        struct survey s = { 0 };
-
-        for (size_t block = 0; block < r->count; block += BLOCK) {
-                size_t end = block + BLOCK < r->count ? block + BLOCK : r->count, nonzero = 0;
-                for (size_t i = block; i < end; i++)
-                        nonzero += residual_get(r, i) != 0;
-                s.nonzero += nonzero;
-                s.active += nonzero > 0 ? end - block : 0;
-        }
-        s.repeats = finds_repetition(r, s.active);
-        return s;
-}
 
 /* What encode() has so far. */
 struct trial {
@@ -184,7 +88,7 @@ try_coders(struct trial *t)
         if (err != CAEFS_OK || t->effort == EFFORT_FAST)
                 return err;
 
-        struct survey s = look_at(t->r);
+        struct residual_survey s = residual_survey_of(t->r);
         bool max = t->effort == EFFORT_MAX;
         bool brief = s.active <= BRIEF_ACTIVE || s.active <= t->r->count / SPARSE_SHARE;
         if (max || s.repeats)

@@ -1,7 +1,8 @@
 /* codec/residual_estimate.c - what residuals would cost, without coding them.
  *
  * Entropy of the token given how large the two residuals before it are: the static
- * coder's own terms, with fewer classes and without a row back.  One pass. */
+ * coder's own terms, with fewer classes and without a row back.  One pass, over stretches
+ * of long sequences. */
 #include <math.h>
 
 #include "codec/residual.h"
@@ -23,11 +24,16 @@ struct histogram {
 static inline unsigned
 class_after(uint64_t u1, uint64_t u2)
 {
-        uint64_t sum = (u1 | u2) >> 32 ? UINT32_MAX : u1 + u1 + u2;
-        unsigned length = sum == 0 ? 0 : 64 - (unsigned) __builtin_clzll(sum);
+        const uint64_t limit = UINT64_C(1) << 32;
+        uint64_t sum = 2 * (u1 < limit ? u1 : limit) + (u2 < limit ? u2 : limit);
+        unsigned length = 63 - (unsigned) __builtin_clzll(2 * sum + 1);
 
         return length < CLASSES ? length : CLASSES - 1;
 }
+
+/* Stretches of this length, and no more of them, are looked at. */
+#define STRETCH   512
+#define STRETCHES 32
 
 /* Bits of WEIGHT times as many residuals as were counted. */
 static double
@@ -55,30 +61,50 @@ histogram_bits(const struct histogram *h, double weight)
         return bits;
 }
 
+/* Tokens of small codes, which are most. */
+#define SMALL 256
+
 static void
-count_narrow(const int32_t *r, size_t n, struct histogram *h)
+fill_small_tokens(uint8_t small[SMALL])
+{
+        for (unsigned u = 0; u < SMALL; u++)
+                small[u] = (uint8_t) token_of(rule, u);
+}
+
+/* Counts R from FROM to END. */
+static inline __attribute__((always_inline)) void
+count_stretch(const void *r, bool wide, size_t from, size_t end, const uint8_t small[SMALL],
+              struct histogram *h)
 {
         uint64_t u1 = 0, u2 = 0;
 
-        for (size_t i = 0; i < n; i++) {
-                uint64_t u = zigzag_encode(r[i]);
-                h->count[class_after(u1, u2)][token_of(rule, u)]++;
+        for (size_t i = from >= 2 ? from - 2 : 0; i < end; i++) {
+                uint64_t u = zigzag_encode(wide ? ((const int64_t *) r)[i] :
+                                                  ((const int32_t *) r)[i]);
+                unsigned token = u < SMALL ? small[u] : token_of(rule, u);
+                if (i >= from)
+                        h->count[class_after(u1, u2)][token]++;
                 u2 = u1;
                 u1 = u;
         }
 }
 
-static void
-count_wide(const int64_t *r, size_t n, struct histogram *h)
+/* Counts all of R or stretches of it; returns how many residuals. */
+static inline __attribute__((always_inline)) size_t
+count_residuals(const void *r, bool wide, size_t n, struct histogram *h)
 {
-        uint64_t u1 = 0, u2 = 0;
+        uint8_t small[SMALL];
 
-        for (size_t i = 0; i < n; i++) {
-                uint64_t u = zigzag_encode(r[i]);
-                h->count[class_after(u1, u2)][token_of(rule, u)]++;
-                u2 = u1;
-                u1 = u;
+        fill_small_tokens(small);
+        if (n < 2 * STRETCH * STRETCHES) {
+                count_stretch(r, wide, 0, n, small, h);
+                return n;
         }
+        for (size_t k = 0; k < STRETCHES; k++) {
+                size_t from = n / STRETCHES * k;
+                count_stretch(r, wide, from, from + STRETCH, small, h);
+        }
+        return STRETCH * STRETCHES;
 }
 
 double
@@ -100,9 +126,7 @@ residual_estimate_sample(const void *r, size_t n, bool wide, size_t count)
 
         if (n == 0)
                 return 0;
-        if (wide)
-                count_wide(r, n, &h);
-        else
-                count_narrow(r, n, &h);
-        return histogram_bits(&h, (double) count / (double) n);
+        size_t counted = wide ? count_residuals(r, true, n, &h) :
+                                count_residuals(r, false, n, &h);
+        return histogram_bits(&h, (double) count / (double) counted);
 }
