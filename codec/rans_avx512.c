@@ -23,36 +23,81 @@ magnitude_of(__m512i tokens)
         return _mm512_avg_epu8(tokens, _mm512_setzero_si512());
 }
 
-/* Context classes of the tokens at AT, of which LAST are a distance[0] before. */
+/* A byte for each context sum. */
+struct table_of_sums {
+        __m512i low, high;
+};
+
+AVX512_INLINE struct table_of_sums
+load_table(const uint8_t table[RANS_SUMS])
+{
+        return (struct table_of_sums) {
+                _mm512_loadu_si512(table), _mm512_loadu_si512(table + RANS_SUMS / 2)
+        };
+}
+
+/* What TABLE says of the tokens at AT, of which LAST are a distance[0] before. */
 AVX512_INLINE __m512i
-classes_at(const struct rans_steps *s, __m512i last, const uint8_t *at, unsigned lanes)
+look_up_sums(const struct table_of_sums *table, const size_t distance[RANS_NEIGHBOURS],
+             __m512i last, const uint8_t *at, unsigned lanes)
 {
         const __m512i most = _mm512_set1_epi8(RANS_SUMS - 1);
-        __m512i m1 = magnitude_of(load_lanes(at - s->distance[1], lanes));
-        __m512i m2 = magnitude_of(load_lanes(at - s->distance[2], lanes));
-        __m512i m3 = magnitude_of(load_lanes(at - s->distance[3], lanes));
-        __m512i m4 = magnitude_of(load_lanes(at - s->distance[4], lanes));
+        __m512i m1 = magnitude_of(load_lanes(at - distance[1], lanes));
+        __m512i m2 = magnitude_of(load_lanes(at - distance[2], lanes));
+        __m512i m3 = magnitude_of(load_lanes(at - distance[3], lanes));
+        __m512i m4 = magnitude_of(load_lanes(at - distance[4], lanes));
         __m512i rest = _mm512_adds_epu8(_mm512_adds_epu8(m1, _mm512_adds_epu8(m2, m2)),
                                         _mm512_adds_epu8(m3, m4));
         __m512i m0 = magnitude_of(last);
         __m512i sum = _mm512_adds_epu8(_mm512_adds_epu8(m0, m0), rest);
 
-        return _mm512_permutex2var_epi8(_mm512_loadu_si512(s->contexts->class_of_sum),
-                                        _mm512_min_epu8(sum, most),
-                                        _mm512_loadu_si512(s->contexts->class_of_sum + 64));
+        return _mm512_permutex2var_epi8(table->low, _mm512_min_epu8(sum, most), table->high);
+}
+
+AVX512 void
+rans_cells_avx512(const uint8_t *steps, size_t n, const size_t distance[RANS_NEIGHBOURS],
+                  uint16_t *cell)
+{
+        uint8_t level[RANS_SUMS];
+        size_t i = 0;
+
+        for (unsigned sum = 0; sum < RANS_SUMS; sum++)
+                level[sum] = rans_level_of((uint8_t) sum);
+        const struct table_of_sums table = load_table(level);
+        for (; i + 64 <= n; i += 64) {
+                const uint8_t *at = steps + i;
+                __m512i token = _mm512_loadu_si512(at);
+                __m512i high = look_up_sums(&table, distance, _mm512_loadu_si512(at - distance[0]),
+                                            at, 64);
+                for (unsigned half = 0; half < 2; half++) {
+                        __m512i t = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(token, 0));
+                        __m512i h = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(high, 0));
+                        h = _mm512_mullo_epi16(h, _mm512_set1_epi16(RANS_CELL_PITCH));
+                        _mm512_storeu_si512(cell + i + 32 * half, _mm512_add_epi16(t, h));
+                        token = _mm512_shuffle_i64x2(token, token, 0xee);
+                        high = _mm512_shuffle_i64x2(high, high, 0xee);
+                }
+        }
+        for (; i < n; i++) {
+                const uint8_t *at = steps + i;
+                unsigned sum = rans_context_sum(*(at - distance[0]), *(at - distance[1]),
+                                                *(at - distance[2]), *(at - distance[3]),
+                                                *(at - distance[4]));
+                cell[i] = (uint16_t) (level[sum] * RANS_CELL_PITCH + *at);
+        }
 }
 
 /* Decodes sixteen lanes; their tokens come in *TOKEN. */
 AVX512_INLINE __m512i
-decode_sixteen(const struct rans_steps *s, __m512i state, __m128i class, const uint8_t **word,
-               __m128i *token)
+decode_sixteen(const uint32_t *table, unsigned bits, __m512i state, __m128i class,
+               const uint8_t **word, __m128i *token)
 {
-        const __m128i scale = _mm_cvtsi32_si128((int) s->scale);
+        const __m128i scale = _mm_cvtsi32_si128((int) bits);
         const __m512i low = _mm512_set1_epi32(0xfff);
-        __m512i mask = _mm512_set1_epi32((1 << s->scale) - 1);
+        __m512i mask = _mm512_set1_epi32((1 << bits) - 1);
         __m512i slot = _mm512_or_si512(_mm512_and_si512(state, mask),
                                        _mm512_sll_epi32(_mm512_cvtepu8_epi32(class), scale));
-        __m512i entry = _mm512_i32gather_epi32(slot, (const int *) s->table, 4);
+        __m512i entry = _mm512_i32gather_epi32(slot, (const int *) table, 4);
         __m512i frequency = _mm512_and_si512(_mm512_srli_epi32(entry, 8), low);
         __m512i x = _mm512_add_epi32(_mm512_mullo_epi32(frequency, _mm512_srl_epi32(state, scale)),
                                      _mm512_srli_epi32(entry, 20));
@@ -71,34 +116,37 @@ decode_steps(struct rans_lanes *lanes, const struct rans_steps *steps, uint8_t *
 {
         const unsigned n = count / 16;
         __m512i state[SIXTEENS];
-        const uint8_t *word = lanes->word;
+        const uint8_t *word = lanes->word, *end = lanes->end;
+        /* Copies: a token that is stored might change what pointers lead to. */
+        const struct rans_steps s = *steps;
+        const struct table_of_sums classes = load_table(s.contexts->class_of_sum);
         /* What was just stored is kept, since loads would wait for it. */
-        bool keeps = steps->distance[0] == count;
-        __m512i last = load_lanes(tokens - steps->distance[0], count);
+        bool keeps = s.distance[0] == count;
+        __m512i last = load_lanes(tokens - s.distance[0], count);
         size_t t = 0;
 
         for (unsigned k = 0; k < n; k++)
                 state[k] = _mm512_loadu_si512(lanes->state + 16 * k);
         /* 32 bytes are loaded for sixteen words at most; some may be too many. */
-        for (; t < nsteps && lanes->end - word >= 2 * RANS_LANES + 32; t++, tokens += count) {
+        for (; t < nsteps && end - word >= 2 * RANS_LANES + 32; t++, tokens += count) {
                 if (!keeps)
-                        last = load_lanes(tokens - steps->distance[0], count);
-                __m512i class = classes_at(steps, last, tokens, count);
+                        last = load_lanes(tokens - s.distance[0], count);
+                __m512i class = look_up_sums(&classes, s.distance, last, tokens, count);
                 __m128i token[SIXTEENS];
-                state[0] = decode_sixteen(steps, state[0], _mm512_castsi512_si128(class), &word,
-                                          &token[0]);
-                state[1] = decode_sixteen(steps, state[1], _mm512_extracti32x4_epi32(class, 1),
-                                          &word, &token[1]);
+                state[0] = decode_sixteen(s.table, s.scale, state[0],
+                                          _mm512_castsi512_si128(class), &word, &token[0]);
+                state[1] = decode_sixteen(s.table, s.scale, state[1],
+                                          _mm512_extracti32x4_epi32(class, 1), &word, &token[1]);
                 __m256i half = _mm256_set_m128i(token[1], token[0]);
                 if (n == 2) {
                         _mm256_storeu_si256((__m256i *) tokens, half);
                         last = _mm512_castsi256_si512(half);
                         continue;
                 }
-                state[2] = decode_sixteen(steps, state[2], _mm512_extracti32x4_epi32(class, 2),
-                                          &word, &token[2]);
-                state[3] = decode_sixteen(steps, state[3], _mm512_extracti32x4_epi32(class, 3),
-                                          &word, &token[3]);
+                state[2] = decode_sixteen(s.table, s.scale, state[2],
+                                          _mm512_extracti32x4_epi32(class, 2), &word, &token[2]);
+                state[3] = decode_sixteen(s.table, s.scale, state[3],
+                                          _mm512_extracti32x4_epi32(class, 3), &word, &token[3]);
                 last = _mm512_inserti64x4(_mm512_castsi256_si512(half),
                                           _mm256_set_m128i(token[3], token[2]), 1);
                 _mm512_storeu_si512(tokens, last);

@@ -89,6 +89,46 @@ encode_scalar(struct rans_lanes *lanes, const uint32_t *range, size_t nsteps, un
         return end;
 }
 
+static inline __attribute__((always_inline)) void
+find_cells(const uint8_t *restrict steps, size_t n, const size_t distance[RANS_NEIGHBOURS],
+           uint16_t *restrict cell)
+{
+        const uint8_t *d0 = steps - distance[0], *d1 = steps - distance[1],
+                      *d2 = steps - distance[2], *d3 = steps - distance[3],
+                      *d4 = steps - distance[4];
+
+        for (size_t i = 0; i < n; i++) {
+                uint8_t sum = (uint8_t) rans_context_sum(d0[i], d1[i], d2[i], d3[i], d4[i]);
+                cell[i] = (uint16_t) (rans_level_of(sum) * RANS_CELL_PITCH + steps[i]);
+        }
+}
+
+static void
+cells_plain(const uint8_t *steps, size_t n, const size_t distance[RANS_NEIGHBOURS], uint16_t *cell)
+{
+        find_cells(steps, n, distance, cell);
+}
+
+#if defined(__x86_64__)
+TARGET_AVX2 static void
+cells_avx2(const uint8_t *steps, size_t n, const size_t distance[RANS_NEIGHBOURS], uint16_t *cell)
+{
+        find_cells(steps, n, distance, cell);
+}
+#endif
+
+rans_cells_function *
+rans_cells_best(void)
+{
+        switch (cpu_level()) {
+#if defined(__x86_64__)
+        case CPU_AVX512: return rans_cells_avx512;
+        case CPU_AVX2:   return cells_avx2;
+#endif
+        default:         return cells_plain;
+        }
+}
+
 rans_decode_function *
 rans_decode_best(void)
 {

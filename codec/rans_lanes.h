@@ -55,6 +55,17 @@ rans_context_sum(unsigned t0, unsigned t1, unsigned t2, unsigned t3, unsigned t4
         return sum < RANS_SUMS - 1 ? sum : RANS_SUMS - 1;
 }
 
+/* The cell of a token at a level.  The pitch is no power of two, since rows of cells would
+ * then compete for the same few places in the nearest cache. */
+#define RANS_CELL_PITCH (TOKEN_LIMIT + 16)
+#define RANS_CELLS      (RANS_LEVELS * RANS_CELL_PITCH)
+
+/* CELL gets the cells of the N tokens at STEPS, with neighbours at DISTANCE before them. */
+typedef void rans_cells_function(const uint8_t *steps, size_t n,
+                                 const size_t distance[RANS_NEIGHBOURS], uint16_t *cell);
+
+rans_cells_function *rans_cells_best(void);
+
 /* Decodes NSTEPS full steps to TOKENS (zeros or earlier tokens lie before it).
  * Returns how many: fewer when words may not suffice for another step; then
  * rans_decode_lanes() goes on. */
@@ -91,6 +102,7 @@ uint8_t *rans_encode_lanes(struct rans_lanes *lanes, const uint32_t *range, unsi
                            unsigned scale, uint8_t *end);
 
 #if defined(__x86_64__)
+rans_cells_function  rans_cells_avx512;
 rans_decode_function rans_decode_avx2, rans_decode_avx512;
 rans_encode_function rans_encode_avx2, rans_encode_avx512;
 #endif

@@ -17,6 +17,7 @@
 
 #define RANS_SUMS        128    /* sums of neighbouring magnitudes: 0 to 127 */
 #define RANS_LEVELS      32     /* context sums are first put into these */
+#define RANS_PLAIN_LEVELS 16    /* the first ones have one sum each */
 #define RANS_CLASSES     16     /* a model's limit */
 #define RANS_ALL_CLASSES 128    /* the limit over all models of a coding */
 #define RANS_MODELS      32
@@ -55,16 +56,34 @@ struct rans_histogram {
         unsigned ntokens;                       /* counts from here on are 0 */
 };
 
-/* The smallest context sum of each level; part of the format. */
-extern const uint8_t rans_level_start[RANS_LEVELS];
+/* The level of a context sum; loops of it vectorise, with signed comparisons best. */
+static inline uint8_t
+rans_level_of(uint8_t sum)
+{
+        int8_t s = (int8_t) sum;
+        int8_t level = s < RANS_PLAIN_LEVELS - 1 ? s : RANS_PLAIN_LEVELS - 1;
 
-/* The level of each context sum. */
-void rans_level_table(uint8_t level_of_sum[RANS_SUMS]);
+        level = (int8_t) (level + (s > 15) + (s > 17) + (s > 19) + (s > 22));
+        level = (int8_t) (level + (s > 25) + (s > 29) + (s > 33) + (s > 38));
+        level = (int8_t) (level + (s > 44) + (s > 51) + (s > 59) + (s > 68));
+        return (uint8_t) (level + (s > 78) + (s > 89) + (s > 101) + (s > 114));
+}
 
 void rans_contexts_of(struct rans_contexts *c, const struct rans_model *m);
 
-/* Bits that tokens and tables of H would take, with the classes chosen for it. */
-double rans_histogram_cost(const struct rans_histogram *h);
+/* The same with levels in groups: what kinds are compared by. */
+#define RANS_GROUPS 8
+
+struct rans_outline {
+        uint32_t count[RANS_GROUPS][TOKEN_LIMIT];
+        unsigned ntokens;
+};
+
+void rans_outline_of(struct rans_outline *o, const struct rans_histogram *h);
+void rans_outline_add(struct rans_outline *to, const struct rans_outline *o);
+
+/* What tokens and tables of A and B together would take, in quarters of a bit. */
+int64_t rans_outline_cost(const struct rans_outline *a, const struct rans_outline *b);
 
 /* Chooses classes, sets frequencies.  False when memory is out. */
 bool rans_model_build(struct rans_model *m, const struct rans_histogram *h,

@@ -484,8 +484,9 @@ struct static_work {
         struct static_header   header;
         struct kinds           kinds;
         uint8_t               *steps;   /* tokens, by steps_start() */
-        uint8_t               *level;   /* (count) context level of each, in steps */
+        uint16_t              *cell;    /* (count) in the order of the steps */
         struct rans_histogram *histogram;       /* (kinds.count) */
+        struct cell_counts    *counts;          /* of one segment */
         uint8_t               *raw;     /* raw bits */
         size_t                 raw_size;
 };
@@ -551,73 +552,84 @@ split_residuals(struct static_work *w, const struct residuals *r)
         w->raw_size = (size_t) (token_writer_finish(&out) - w->raw);
 }
 
-/* Context sums of N tokens at STEPS, with neighbours at DISTANCE before them. */
-static inline __attribute__((always_inline)) void
-find_sums(const uint8_t *restrict steps, size_t n, const size_t distance[RANS_NEIGHBOURS],
-          uint8_t *restrict sum)
+/* What count_cells() counts with. */
+struct cell_counts {
+        uint32_t even[RANS_CELLS], odd[RANS_CELLS];
+};
+
+/* Cells are counted in turns by two arrays: an element that was just written would be
+ * waited for. */
+static void
+count_cells(const uint16_t *cell, size_t n, struct cell_counts *c)
 {
-        const uint8_t *d0 = steps - distance[0], *d1 = steps - distance[1],
-                      *d2 = steps - distance[2], *d3 = steps - distance[3],
-                      *d4 = steps - distance[4];
+        for (size_t i = 0; i + 2 <= n; i += 2) {
+                c->even[cell[i]]++;
+                c->odd[cell[i + 1]]++;
+        }
+        if (n % 2 != 0)
+                c->even[cell[n - 1]]++;
+}
+
+/* Adds C, which is empty afterwards, to H; tokens are below NTOKENS. */
+static void
+move_counts(struct rans_histogram *h, struct cell_counts *c, unsigned ntokens)
+{
+        if (ntokens > h->ntokens)
+                h->ntokens = ntokens;
+        for (unsigned level = 0; level < RANS_LEVELS; level++) {
+                uint32_t *even = c->even + level * RANS_CELL_PITCH;
+                uint32_t *odd = c->odd + level * RANS_CELL_PITCH;
+                for (unsigned t = 0; t < ntokens; t++) {
+                        h->count[level][t] += even[t] + odd[t];
+                        even[t] = odd[t] = 0;
+                }
+        }
+}
+
+static unsigned
+most_of(const uint8_t *steps, size_t n)
+{
+        uint8_t most = 0;
 
         for (size_t i = 0; i < n; i++)
-                sum[i] = (uint8_t) rans_context_sum(d0[i], d1[i], d2[i], d3[i], d4[i]);
+                most = steps[i] > most ? steps[i] : most;
+        return most;
 }
 
-#if defined(__x86_64__)
-__attribute__((target("avx2"))) static void
-find_sums_avx2(const uint8_t *steps, size_t n, const size_t distance[RANS_NEIGHBOURS],
-               uint8_t *sum)
-{
-        find_sums(steps, n, distance, sum);
-}
-#endif
+/* Cells that are found and then counted: they stay in the nearest cache. */
+#define PIECE 4096
 
 static void
-find_sums_best(const uint8_t *steps, size_t n, const size_t distance[RANS_NEIGHBOURS],
-               uint8_t *sum)
+scan_steps(const uint8_t *steps, size_t n, const size_t distance[RANS_NEIGHBOURS],
+           uint16_t *cell, struct cell_counts *counts)
 {
-#if defined(__x86_64__)
-        if (cpu_level() != CPU_PLAIN) {
-                find_sums_avx2(steps, n, distance, sum);
-                return;
+        rans_cells_function *find_cells = rans_cells_best();
+
+        for (size_t i = 0; i < n; i += PIECE) {
+                size_t piece = n - i < PIECE ? n - i : PIECE;
+                find_cells(steps + i, piece, distance, cell + i);
+                count_cells(cell + i, piece, counts);
         }
-#endif
-        find_sums(steps, n, distance, sum);
 }
 
-/* LEVEL gets the context levels of a segment in STEPS, before which RANS_MARGIN
- * zeros lie; tokens are counted by them. */
-static void
-scan_segment(const struct rans_layout *l, const uint8_t level_of_sum[RANS_SUMS],
-             const uint8_t *steps, uint8_t *level, struct rans_histogram *h)
-{
-        size_t middle = l->first_row_step <= l->nsteps ? l->first_row_step * l->lanes : l->count;
-
-        find_sums_best(steps, middle, l->distance[0], level);
-        find_sums_best(steps + middle, l->count - middle, l->distance[1], level + middle);
-        unsigned most = 0;
-        for (size_t i = 0; i < l->count; i++) {
-                level[i] = level_of_sum[level[i]];
-                h->count[level[i]][steps[i]]++;
-                most = steps[i] >= most ? steps[i] + 1u : most;
-        }
-        if (most > h->ntokens)
-                h->ntokens = most;
-}
-
+/* Cells of all tokens, in the order of the steps; they are counted by kind. */
 static void
 scan_all(struct static_work *w, const struct residuals *r)
 {
-        uint8_t level_of_sum[RANS_SUMS];
+        struct cell_counts *counts = w->counts;
         size_t at = 0;
 
-        rans_level_table(level_of_sum);
         memset(w->histogram, 0, w->kinds.count * sizeof *w->histogram);
+        memset(counts, 0, sizeof *counts);
         for (size_t i = 0; i < r->nsegments; i++) {
                 struct rans_layout l = rans_layout_of(&r->segment[i], w->header.lanes);
-                scan_segment(&l, level_of_sum, w->steps + steps_start(i, at), w->level + at,
-                             &w->histogram[w->kinds.of_segment[i]]);
+                struct rans_histogram *h = &w->histogram[w->kinds.of_segment[i]];
+                const uint8_t *steps = w->steps + steps_start(i, at);
+                size_t middle = l.first_row_step <= l.nsteps ? l.first_row_step * l.lanes : l.count;
+                uint16_t *cell = w->cell + at;
+                scan_steps(steps, middle, l.distance[0], cell, counts);
+                scan_steps(steps + middle, l.count - middle, l.distance[1], cell + middle, counts);
+                move_counts(h, counts, most_of(steps, l.count) + 1);
                 at += l.count;
         }
 }
@@ -632,47 +644,70 @@ add_histogram(struct rans_histogram *to, const struct rans_histogram *h)
                         to->count[level][t] += h->count[level][t];
 }
 
-/* Gives each kind the model that it makes least longer, or one of its own.
- * Histograms of the models end up in MODEL. */
-static void
-share_models(struct static_work *w, struct rans_histogram *model, struct rans_histogram *joined)
+/* Models that kinds share. */
+struct sharing {
+        struct rans_outline none, kind;         /* empty; the kind at hand */
+        struct rans_outline model[RANS_MODELS / 4];
+        int64_t             cost[RANS_MODELS / 4];
+};
+
+/* The model that becomes least longer by the kind at hand, or a new one. */
+static unsigned
+choose_model(const struct sharing *s, unsigned nmodels)
+{
+        int64_t least = rans_outline_cost(&s->kind, &s->none);
+        bool full = nmodels == RANS_MODELS / 4;
+        unsigned best = nmodels;
+
+        for (unsigned m = 0; m < nmodels; m++) {
+                int64_t more = rans_outline_cost(&s->kind, &s->model[m]) - s->cost[m];
+                if (more <= least || (full && m == 0)) {
+                        least = more;
+                        best = m;
+                }
+        }
+        return best;
+}
+
+/* Gives each kind a model.  Histograms of the models end up in MODEL. */
+static bool
+share_models(struct static_work *w, struct rans_histogram *model, struct arena *arena)
 {
         struct static_header *h = &w->header;
-        double cost[RANS_MODELS];
+        struct sharing *s = arena_alloc(arena, sizeof *s);
 
+        if (s == NULL)
+                return false;
+        s->none = (struct rans_outline) { 0 };
         h->nmodels = 0;
         for (unsigned k = 0; k < w->kinds.count; k++) {
-                double alone = rans_histogram_cost(&w->histogram[k]), least = alone;
-                unsigned best = h->nmodels;
-                for (unsigned m = 0; m < h->nmodels; m++) {
-                        *joined = model[m];
-                        add_histogram(joined, &w->histogram[k]);
-                        double more = rans_histogram_cost(joined) - cost[m];
-                        if (more <= least || (best == RANS_MODELS / 4 && m == 0)) {
-                                least = more;
-                                best = m;
-                        }
-                }
+                rans_outline_of(&s->kind, &w->histogram[k]);
+                unsigned best = choose_model(s, h->nmodels);
                 if (best == h->nmodels) {
                         model[h->nmodels++] = w->histogram[k];
-                        cost[best] = alone;
+                        s->model[best] = s->kind;
                 } else {
                         add_histogram(&model[best], &w->histogram[k]);
-                        cost[best] += least;
+                        rans_outline_add(&s->model[best], &s->kind);
                 }
+                s->cost[best] = rans_outline_cost(&s->model[best], &s->none);
                 h->model_of_kind[k] = (uint8_t) best;
         }
+        return true;
 }
 
 static bool
 build_models(struct static_work *w, struct arena *arena)
 {
-        /* One more for trying. */
-        struct rans_histogram *model = arena_array(arena, RANS_MODELS / 4 + 1, sizeof *model);
+        struct rans_histogram *model = w->histogram;
 
-        if (model == NULL)
-                return false;
-        share_models(w, model, &model[RANS_MODELS / 4]);
+        w->header.nmodels = 1;
+        w->header.model_of_kind[0] = 0;
+        if (w->kinds.count > 1) {
+                model = arena_array(arena, RANS_MODELS / 4, sizeof *model);
+                if (model == NULL || !share_models(w, model, arena))
+                        return false;
+        }
         for (unsigned i = 0; i < w->header.nmodels; i++)
                 if (!rans_model_build(&w->header.model[i], &model[i], w->header.precision, arena))
                         return false;
@@ -691,9 +726,9 @@ seed_states(struct rans_lanes *lanes, const struct static_work *w)
         }
 }
 
-/* The range of each token at each level. */
+/* The range of each cell. */
 struct ranges {
-        uint32_t of[RANS_LEVELS][TOKEN_LIMIT];
+        uint32_t of[RANS_CELLS];
 };
 
 static void
@@ -702,7 +737,7 @@ set_ranges(struct ranges *ranges, const struct rans_model *m)
         for (unsigned level = 0; level < RANS_LEVELS; level++) {
                 const struct rans_class *c = &m->class[m->class_of_level[level]];
                 for (unsigned t = 0; t < m->ntokens; t++)
-                        ranges->of[level][t] = rans_range(c->frequency[t], c->start[t]);
+                        ranges->of[level * RANS_CELL_PITCH + t] = rans_range(c->frequency[t], c->start[t]);
         }
 }
 
@@ -713,8 +748,7 @@ set_ranges(struct ranges *ranges, const struct rans_model *m)
  * where they now begin. */
 static uint8_t *
 encode_segment(struct rans_lanes *lanes, const struct ranges *ranges, unsigned scale,
-               rans_encode_function *many, const uint8_t *steps, const uint8_t *level,
-               size_t count, uint8_t *end)
+               rans_encode_function *many, const uint16_t *cell, size_t count, uint8_t *end)
 {
         uint32_t range[RANGE_STEPS * RANS_LANES];
         size_t piece = count % (RANGE_STEPS * lanes->count);
@@ -725,7 +759,7 @@ encode_segment(struct rans_lanes *lanes, const struct ranges *ranges, unsigned s
                         continue;
                 left -= piece;
                 for (size_t i = 0; i < piece; i++)
-                        range[i] = ranges->of[level[left + i]][steps[left + i]];
+                        range[i] = ranges->of[cell[left + i]];
                 size_t nsteps = piece / lanes->count, rest = piece % lanes->count;
                 end = rans_encode_lanes(lanes, range + piece - rest, (unsigned) rest, scale, end);
                 end = many(lanes, range, nsteps, scale, end);
@@ -749,8 +783,8 @@ encode_tokens(struct static_work *w, const struct residuals *r, struct rans_lane
         for (size_t i = r->nsegments; i-- > 0;) {
                 at -= r->segment[i].count;
                 end = encode_segment(lanes, &ranges[w->header.model_of_kind[w->kinds.of_segment[i]]],
-                                     w->header.precision.scale, many, w->steps + steps_start(i, at),
-                                     w->level + at, r->segment[i].count, end);
+                                     w->header.precision.scale, many, w->cell + at,
+                                     r->segment[i].count, end);
         }
         return end;
 }
@@ -783,10 +817,12 @@ static bool
 alloc_work(struct static_work *w, const struct residuals *r, struct arena *arena)
 {
         w->steps = arena_alloc(arena, steps_size(r));
-        w->level = arena_alloc(arena, r->count);
+        w->cell = arena_array(arena, r->count, sizeof *w->cell);
         w->raw = arena_alloc(arena, r->count * TOKEN_RAW_ROOM(r->wide) + TOKEN_RAW_MARGIN);
         w->histogram = arena_array(arena, w->kinds.count, sizeof *w->histogram);
-        return w->steps != NULL && w->level != NULL && w->raw != NULL && w->histogram != NULL;
+        w->counts = arena_alloc(arena, sizeof *w->counts);
+        return w->steps != NULL && w->cell != NULL && w->raw != NULL && w->histogram != NULL &&
+               w->counts != NULL;
 }
 
 static bool
