@@ -50,7 +50,4 @@ size_t pass_count(const struct pass *p);                /* targets */
 size_t pass_rows(const struct pass *p);
 void   pass_row_index(const struct pass *p, size_t row, size_t index[AXES - 1]);
 
-/* WHOLE from both halves. */
-void pass_merge(const struct pass *p, const int32_t *even, const int32_t *odd, int32_t *whole);
-
 #endif

@@ -3,18 +3,39 @@
 
 #include <math.h>
 
-/* Eight sums side by side: the order is fixed, and they fill vector lanes. */
-static double
-dot(const double *a, const double *b, size_t n)
+#include "codec/cpu.h"
+
+/* Eight sums side by side: they fill vector lanes, and their order is the same on every
+ * CPU. */
+#define DEFINE_DOT(suffix, TARGET)                                                              \
+TARGET static double                                                                            \
+dot##suffix(const double *a, const double *b, size_t n)                                         \
+{                                                                                               \
+        double sum[8] = { 0 };                                                                  \
+        size_t i = 0;                                                                           \
+        for (; i + 8 <= n; i += 8)                                                              \
+                for (unsigned k = 0; k < 8; k++)                                                \
+                        sum[k] += a[i + k] * b[i + k];                                          \
+        for (; i < n; i++)                                                                      \
+                sum[0] += a[i] * b[i];                                                          \
+        return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));\
+}
+
+DEFINE_DOT(, )
+#if defined(__x86_64__)
+DEFINE_DOT(_avx2, TARGET_AVX2)
+#endif
+
+typedef double dot_function(const double *a, const double *b, size_t n);
+
+static dot_function *
+fastest_dot(void)
 {
-        double sum[8] = { 0 };
-        size_t i = 0;
-        for (; i + 8 <= n; i += 8)
-                for (unsigned k = 0; k < 8; k++)
-                        sum[k] += a[i + k] * b[i + k];
-        for (; i < n; i++)
-                sum[0] += a[i] * b[i];
-        return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+#if defined(__x86_64__)
+        if (cpu_level() != CPU_PLAIN)
+                return dot_avx2;
+#endif
+        return dot;
 }
 
 void
@@ -22,14 +43,15 @@ least_squares_add(const double *value, size_t value_stride, unsigned nterms, siz
                   const double *target, const double *weight, double *scratch,
                   double *gram, size_t stride, double *rhs)
 {
+        dot_function *product = fastest_dot();
         for (unsigned i = 0; i < nterms; i++) {
                 const double *row = value + i * value_stride;
                 for (size_t k = 0; weight != NULL && k < m; k++)
                         scratch[k] = row[k] * weight[k];
                 const double *weighted = weight != NULL ? scratch : row;
                 for (unsigned j = 0; j <= i; j++)
-                        gram[i * stride + j] += dot(weighted, value + j * value_stride, m);
-                rhs[i] += dot(weighted, target, m);
+                        gram[i * stride + j] += product(weighted, value + j * value_stride, m);
+                rhs[i] += product(weighted, target, m);
         }
 }
 

@@ -205,73 +205,52 @@ parse_side(const struct field_geometry *g, struct cursor *side, struct arena *ar
 
 /* ---- rebuilding ---- */
 
-/* Arrays of one plane's size each, and rows. */
-struct workplace {
-        int32_t *whole[2];              /* (count) each: known points, and the next */
-        int32_t *odd;                   /* (count) */
-        double  *sum;                   /* (longest row) */
-};
-
-static enum caefs_err
-workplace_make(struct workplace *w, const struct pyramid_view *v, struct arena *arena)
-{
-        w->whole[0] = arena_array(arena, v->count, sizeof(int32_t));
-        w->whole[1] = arena_array(arena, v->count, sizeof(int32_t));
-        w->odd = arena_array(arena, v->count, sizeof(int32_t));
-        w->sum = arena_array(arena, v->extent[FASTEST], sizeof(double));
-        if (!w->whole[0] || !w->whole[1] || !w->odd || !w->sum)
-                return caefs_fail(CAEFS_ERR_NOMEM, "pyramid: no memory for %zu values", v->count);
-        return CAEFS_OK;
-}
-
 static void
 rebuild_pass(const struct pass *p, const struct stencil *s, int32_t step, const int32_t *residual,
-             const int32_t *even, int32_t *odd, struct workplace *w)
+             const struct stencil_lanes *lanes, struct canvas *c)
 {
         struct term_list list;
-        stencil_terms(p, &list);
-        size_t n = p->odd[FASTEST], rows = pass_rows(p);
+        struct rows even, odd;
         struct row_stencil r;
+        size_t n = p->odd[FASTEST], rows = pass_rows(p);
+        stencil_terms(p, &list);
+        canvas_rows(c, p, &even, &odd);
         for (size_t row = 0; row < rows; row++) {
                 size_t index[AXES - 1];
                 pass_row_index(p, row, index);
-                stencil_next_row(p, &list, s, even, odd, index, &r);
-                stencil_rebuild(&r, n, step, residual + row * n, w->sum, odd + row * n);
+                stencil_next_row(p, &list, s, &even, &odd, index, &r);
+                stencil_rebuild(lanes, &r, n, step, residual + row * n, row_of(&odd, index));
+                canvas_end_row(c, p, index);
         }
+        canvas_end_pass(c, p);
 }
 
-/* The plane's values, without its base, in the first array of W. */
+/* The plane's values, without its base, on the canvas. */
 static void
 rebuild_plane(const struct pyramid_plane *plane, int32_t step, const int32_t *residual,
-              struct workplace *w)
+              struct canvas *c)
 {
+        const struct stencil_lanes *lanes = stencil_lanes();
         for (unsigned i = 0; i < plane->cascade.npasses; i++) {
                 const struct pass *p = &plane->cascade.pass[i];
                 int32_t s = cascade_step(&plane->plan, step, p->level);
-                bool base = p->axis == BASE_PASS;
-                int32_t *odd = base ? w->whole[0] : w->odd;
-                rebuild_pass(p, &plane->stencil[i], s, residual, w->whole[0], odd, w);
+                rebuild_pass(p, &plane->stencil[i], s, residual, lanes, c);
                 residual += pass_count(p);
-                if (base)
-                        continue;
-                pass_merge(p, w->whole[0], odd, w->whole[1]);
-                int32_t *merged = w->whole[1];
-                w->whole[1] = w->whole[0];
-                w->whole[0] = merged;
         }
 }
 
-/* Values of a plane to their places, STRIDE apart. */
+/* The first COUNT values of a canvas to their places, STRIDE apart. */
 static void
-place_plane(const int32_t *value, size_t n, int32_t base, int32_t *grid, size_t stride)
+place_plane(const struct canvas *c, size_t count, int32_t base, int32_t *grid, size_t stride)
 {
-        if (stride == 1) {
-                for (size_t i = 0; i < n; i++)
-                        grid[i] = (int32_t) ((uint32_t) value[i] + (uint32_t) base);
-                return;
+        for (size_t row = 0, at = 0; at < count; row++, at += c->extent[FASTEST]) {
+                const int32_t *value = canvas_row(c, row);
+                size_t n = count - at < c->extent[FASTEST] ? count - at : c->extent[FASTEST];
+                for (size_t i = 0; i < n && stride == 1; i++)
+                        grid[at + i] = (int32_t) ((uint32_t) value[i] + (uint32_t) base);
+                for (size_t i = 0; i < n && stride != 1; i++)
+                        grid[(at + i) * stride] = (int32_t) ((uint32_t) value[i] + (uint32_t) base);
         }
-        for (size_t i = 0; i < n; i++)
-                grid[i * stride] = (int32_t) ((uint32_t) value[i] + (uint32_t) base);
 }
 
 static enum caefs_err
@@ -282,7 +261,7 @@ decode_residuals(const struct pyramid_view *v, const struct pyramid_plane *plane
         for (size_t i = 0; i < v->nplanes; i++)
                 npasses += planes[i].cascade.npasses;
         struct residual_segment *segment = arena_array(arena, npasses, sizeof *segment);
-        *residual = arena_array(arena, v->count, v->nplanes * sizeof **residual);
+        *residual = arena_array(arena, v->count * v->nplanes + ROWS_LANES, sizeof **residual);
         if (segment == NULL || *residual == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "pyramid: no memory for %zu values", v->count);
         size_t n = 0;
@@ -297,16 +276,16 @@ pyramid_decode(const struct field_geometry *g, struct cursor *side, struct curso
 {
         struct pyramid_view v;
         struct pyramid_plane *planes;
-        struct workplace w;
+        struct canvas canvas;
         int32_t *residual;
         enum caefs_err err = parse_side(g, side, arena, &v, &planes);
         if (err == CAEFS_OK)
                 err = decode_residuals(&v, planes, coded, arena, &residual);
         if (err == CAEFS_OK)
-                err = workplace_make(&w, &v, arena);
+                err = canvas_make(&canvas, v.extent, arena);
         for (size_t i = 0; i < v.nplanes && err == CAEFS_OK; i++) {
-                rebuild_plane(&planes[i], (int32_t) g->step, residual + i * v.count, &w);
-                place_plane(w.whole[0], v.real, planes[i].base, (int32_t *) grid + i, v.nplanes);
+                rebuild_plane(&planes[i], (int32_t) g->step, residual + i * v.count, &canvas);
+                place_plane(&canvas, v.real, planes[i].base, (int32_t *) grid + i, v.nplanes);
         }
         return err;
 }

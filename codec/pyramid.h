@@ -10,8 +10,9 @@
 #ifndef CAEFS_CODEC_PYRAMID_H
 #define CAEFS_CODEC_PYRAMID_H
 
-#include "codec/cascade.h"
 #include "codec/predict.h"
+#include "codec/rows.h"
+#include "codec/stencil_lanes.h"
 
 #define PYRAMID_MAX_FOLDS  2
 #define PYRAMID_MAX_PLANES 256
@@ -67,11 +68,13 @@ enum caefs_err pyramid_encode(const struct field *f, struct arena *arena,
 struct pass_data {
         const struct pass      *pass;
         const struct term_list *list;
-        const int32_t          *even;
-        const int32_t          *target;         /* (pass_count) original integers */
-        const uint8_t          *hole;           /* (pass_count) or NULL */
+        struct rows             even;           /* rebuilt; not of the base pass */
+        struct rows             target;         /* original integers */
+        const uint8_t          *hole;           /* NULL: none; else that of target
+                                                 * row[x] is HOLE[row + x - target.at] */
         int32_t                 step;
         enum effort             effort;
+        bool                    rough;          /* a quick choice will do */
 };
 
 /* Picks mode and stencil of pass INDEX of PLANE, whose earlier passes are done. */

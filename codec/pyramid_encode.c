@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/sample.h"
 #include "codec/stride.h"
 
 #define FASTEST (AXES - 1)
@@ -17,19 +18,18 @@
 struct coder {
         size_t         extent[AXES];
         size_t         count;
-        const int32_t *value;           /* (count), without base */
+        const int32_t *value;           /* (count), without base, and room for a row's end */
         const uint8_t *hole;            /* (count) or NULL */
         int32_t        step;
         enum effort    effort;
-        /* Scratch, (count) each. */
-        int32_t       *whole[2];
-        int32_t       *odd;
-        int32_t       *target;
+        bool           rough;           /* only to tell plans apart */
+        const struct stencil_lanes *lanes;
+        /* Scratch. */
+        struct canvas  canvas;
+        int32_t       *target;          /* a row */
         uint8_t       *target_hole;
-        double        *sum;             /* (longest row) */
-        int32_t       *prediction;
         /* Results. */
-        int32_t       *residual;        /* (count) */
+        int32_t       *residual;        /* (count), and room for a row's end */
         struct pyramid_plane *plane;
         double         bits;            /* residuals and parameters */
 };
@@ -38,47 +38,36 @@ static enum caefs_err
 coder_make(struct coder *c, struct arena *arena)
 {
         c->count = c->extent[0] * c->extent[1] * c->extent[2] * c->extent[3];
-        c->whole[0] = arena_array(arena, c->count, sizeof(int32_t));
-        c->whole[1] = arena_array(arena, c->count, sizeof(int32_t));
-        c->odd = arena_array(arena, c->count, sizeof(int32_t));
-        c->target = arena_array(arena, c->count, sizeof(int32_t));
-        c->target_hole = arena_array(arena, c->count, 1);
-        c->sum = arena_array(arena, c->extent[FASTEST], sizeof(double));
-        c->prediction = arena_array(arena, c->extent[FASTEST], sizeof(int32_t));
-        c->residual = arena_array(arena, c->count, sizeof(int32_t));
+        c->lanes = stencil_lanes();
+        c->target = arena_array(arena, c->extent[FASTEST] + ROWS_LANES, sizeof(int32_t));
+        c->target_hole = arena_array(arena, c->extent[FASTEST], 1);
+        c->residual = arena_array(arena, c->count + ROWS_LANES, sizeof(int32_t));
         c->plane = arena_alloc(arena, sizeof *c->plane);
-        if (!c->whole[0] || !c->whole[1] || !c->odd || !c->target || !c->target_hole || !c->sum ||
-            !c->prediction || !c->residual || !c->plane)
+        if (!c->target || !c->target_hole || !c->residual || !c->plane)
                 return caefs_fail(CAEFS_ERR_NOMEM, "pyramid: no memory for %zu values", c->count);
         memset(c->plane, 0, sizeof *c->plane);
-        return CAEFS_OK;
+        return canvas_make(&c->canvas, c->extent, arena);
 }
 
-/* The original integers (and holes) at the targets of a pass. */
+/* N originals POINT apart, and their holes, as rows without gaps. */
 static void
-gather_targets(const struct coder *c, const struct pass *p)
+gather_row(struct coder *c, size_t n, size_t point, const int32_t **target, const uint8_t **hole)
 {
-        size_t n = p->odd[FASTEST], rows = pass_rows(p), at[AXES] = { 0 };
-        size_t skip = p->axis == FASTEST ? p->spacing[FASTEST] : 0;
-        size_t stride = p->spacing[FASTEST] * (p->axis == FASTEST ? 2 : 1);
-        for (size_t row = 0; row < rows; row++) {
-                pass_row_index(p, row, at);
-                size_t flat = 0;
-                for (unsigned a = 0; a < FASTEST; a++) {
-                        size_t i = a == p->axis ? 2 * at[a] + 1 : at[a];
-                        flat = (flat + i * p->spacing[a]) * c->extent[a + 1];
-                }
-                flat += skip;
-                for (size_t i = 0; i < n; i++)
-                        c->target[row * n + i] = c->value[flat + i * stride];
-                for (size_t i = 0; i < n && c->hole != NULL; i++)
-                        c->target_hole[row * n + i] = c->hole[flat + i * stride];
-        }
+        for (size_t i = 0; i < n && point == 2; i++)    /* most rows */
+                c->target[i] = (*target)[i * 2];
+        for (size_t i = 0; i < n && point > 2; i++)
+                c->target[i] = (*target)[i * point];
+        for (size_t i = 0; i < n && point > 1 && *hole != NULL; i++)
+                c->target_hole[i] = (*hole)[i * point];
+        if (point > 1)
+                *target = c->target;
+        if (point > 1 && *hole != NULL)
+                *hole = c->target_hole;
 }
 
 static void
-code_rows(struct coder *c, const struct pass_data *d, const struct stencil *s, int32_t *residual,
-          int32_t *odd)
+code_rows(struct coder *c, const struct pass_data *d, const struct stencil *s,
+          const struct rows *odd, int32_t *residual)
 {
         const struct pass *p = d->pass;
         size_t n = p->odd[FASTEST], rows = pass_rows(p);
@@ -86,11 +75,15 @@ code_rows(struct coder *c, const struct pass_data *d, const struct stencil *s, i
         for (size_t row = 0; row < rows; row++) {
                 size_t index[AXES - 1];
                 pass_row_index(p, row, index);
-                stencil_next_row(p, d->list, s, d->even, odd, index, &r);
-                stencil_residual(&r, n, d->step, d->target + row * n,
-                                 d->hole != NULL ? d->hole + row * n : NULL, c->sum,
-                                 c->prediction, residual + row * n, odd + row * n);
+                stencil_next_row(p, d->list, s, &d->even, odd, index, &r);
+                const int32_t *target = row_of(&d->target, index);
+                const uint8_t *hole = d->hole != NULL ? d->hole + (target - d->target.at) : NULL;
+                gather_row(c, n, d->target.point, &target, &hole);
+                stencil_residual(c->lanes, &r, n, d->step, target, hole, residual + row * n,
+                                 row_of(odd, index));
+                canvas_end_row(&c->canvas, p, index);
         }
+        canvas_end_pass(&c->canvas, p);
 }
 
 /* Codes one pass; RESIDUAL is its part of the residuals. */
@@ -99,27 +92,23 @@ code_pass(struct coder *c, unsigned index, int32_t *residual, struct arena *aren
 {
         struct pyramid_plane *plane = c->plane;
         const struct pass *p = &plane->cascade.pass[index];
-        bool base = p->axis == BASE_PASS;
         struct term_list list;
+        struct rows odd;
         stencil_terms(p, &list);
-        gather_targets(c, p);
         struct pass_data d = {
-                .pass = p, .list = &list, .even = c->whole[0], .target = c->target,
-                .hole = c->hole != NULL ? c->target_hole : NULL,
-                .step = cascade_step(&plane->plan, c->step, p->level), .effort = c->effort,
+                .pass = p, .list = &list,
+                .step = cascade_step(&plane->plan, c->step, p->level),
+                .effort = c->effort, .rough = c->rough,
         };
+        canvas_rows(&c->canvas, p, &d.even, &odd);
+        array_rows(c->extent, p, c->value, &d.target);
+        d.hole = c->hole != NULL ? c->hole + (d.target.at - c->value) : NULL;
         enum caefs_err err = pyramid_choose(&d, plane, index, arena);
         if (err != CAEFS_OK)
                 return err;
-        int32_t *odd = base ? c->whole[0] : c->odd;
-        code_rows(c, &d, &plane->stencil[index], residual, odd);
-        c->bits += residual_estimate(residual, pass_count(p));
-        if (!base) {
-                pass_merge(p, c->whole[0], odd, c->whole[1]);
-                int32_t *merged = c->whole[1];
-                c->whole[1] = c->whole[0];
-                c->whole[0] = merged;
-        }
+        code_rows(c, &d, &plane->stencil[index], &odd, residual);
+        size_t count = pass_count(p), wanted = sample_size(c->count, c->effort) * count / c->count;
+        c->bits += sample_estimate(residual, count, false, c->rough ? count : wanted, arena);
         return CAEFS_OK;
 }
 
@@ -202,19 +191,19 @@ search_structure(struct plan_search *s, enum effort effort)
         unsigned all = long_axes(extent), slowest = all & -all;
         unsigned rest = all & ~slowest;
         struct cascade_plan plans[] = {
+                plan_of(extent, all, 1, false),
                 plan_of(extent, all, 99, false),
                 plan_of(extent, all, 0, false),
-                plan_of(extent, all, 99, true),
-                plan_of(extent, rest, 99, false),
-                plan_of(extent, rest, 99, true),
-                plan_of(extent, all, 1, false),
                 plan_of(extent, all, 2, false),
                 plan_of(extent, rest, 1, false),
+                plan_of(extent, rest, 99, false),
+                plan_of(extent, all, 99, true),
+                plan_of(extent, rest, 99, true),
         };
-        unsigned n = effort == EFFORT_FAST ? 2 : sizeof plans / sizeof *plans;
+        unsigned n = effort == EFFORT_FAST ? 2 : effort == EFFORT_BALANCED ? 6 : 8;
         for (unsigned i = 0; i < n; i++) {
-                if (i >= 3 && rest == 0)
-                        break;
+                if (rest == 0 && !(plans[i].split & ~rest))
+                        continue;
                 enum caefs_err err = try_plan(s, plans[i]);
                 if (err != CAEFS_OK)
                         return err;
@@ -246,12 +235,11 @@ static enum caefs_err
 search_plan(struct coder *c, struct arena *arena, struct cascade_plan *plan)
 {
         struct plan_search s = { .coder = c, .arena = arena, .bits = 1e300 };
-        enum effort effort = c->effort;
-        c->effort = effort == EFFORT_MAX ? EFFORT_BALANCED : EFFORT_FAST;
-        enum caefs_err err = search_structure(&s, effort);
+        c->rough = true;
+        enum caefs_err err = search_structure(&s, c->effort);
         if (err == CAEFS_OK)
                 err = search_tightening(&s);
-        c->effort = effort;
+        c->rough = false;
         *plan = s.best;
         return err;
 }
@@ -291,18 +279,30 @@ copy_block(const size_t extent[AXES], const size_t block[AXES], const void *from
                         }
 }
 
+/* How many values tell plans apart. */
+static size_t
+block_size(size_t count, enum effort effort)
+{
+        static const struct {
+                size_t share, least, most;
+        } sizes[] = { { 32, 4096, 8192 }, { 32, 16384, 16384 }, { 1, 65536, 524288 } };
+        size_t n = count / sizes[effort].share;
+        n = n > sizes[effort].least ? n : sizes[effort].least;
+        return n < sizes[effort].most ? n : sizes[effort].most;
+}
+
 /* Finds a plan for C on a block of it. */
 static enum caefs_err
 search_on_block(struct coder *c, struct arena *arena, struct cascade_plan *plan)
 {
-        static const size_t wanted[] = { 16384, 65536, 524288 };
-        if (c->count <= wanted[c->effort])
+        size_t wanted = block_size(c->count, c->effort);
+        if (c->count <= wanted)
                 return search_plan(c, arena, plan);
         struct arena_mark mark = arena_mark(arena);
         struct coder block = { .step = c->step, .effort = c->effort };
-        block_extents(c->extent, wanted[c->effort], block.extent);
+        block_extents(c->extent, wanted, block.extent);
         enum caefs_err err = coder_make(&block, arena);
-        int32_t *value = arena_array(arena, block.count, sizeof *value);
+        int32_t *value = arena_array(arena, block.count + ROWS_LANES, sizeof *value);
         uint8_t *hole = arena_array(arena, block.count, 1);
         if (err == CAEFS_OK && (value == NULL || hole == NULL))
                 err = caefs_fail(CAEFS_ERR_NOMEM, "pyramid: no memory for a block");
@@ -367,9 +367,9 @@ encode_view(const struct field *f, const struct pyramid_view *v, struct arena *a
         memcpy(c.extent, v->extent, sizeof c.extent);
         enum caefs_err err = coder_make(&c, arena);
         bool holes = f->hole != NULL || v->real < v->count;
-        int32_t *value = arena_array(arena, v->count, sizeof *value);
+        int32_t *value = arena_array(arena, v->count + ROWS_LANES, sizeof *value);
         uint8_t *hole = holes ? arena_array(arena, v->count, 1) : NULL;
-        int32_t *residual = arena_array(arena, v->count, v->nplanes * sizeof *residual);
+        int32_t *residual = arena_array(arena, v->count * v->nplanes + ROWS_LANES, sizeof *residual);
         struct residual_segment *segment =
                 arena_array(arena, v->nplanes * CASCADE_MAX_PASSES, sizeof *segment);
         if (err == CAEFS_OK && (!value || (holes && !hole) || !residual || !segment))

@@ -20,8 +20,9 @@ struct sample {
         const struct pass_data *d;
         size_t  n;                      /* targets */
         size_t  capacity;
-        double *value;                  /* (terms, capacity) */
-        double *target;                 /* (capacity) */
+        double *value;                  /* (terms, capacity): the reference, then what
+                                         * other terms differ from it */
+        double *target;                 /* (capacity), less the reference */
         double *weight;                 /* (capacity): 0 for holes */
         double *scratch;                /* (capacity) */
         int32_t *residual;              /* (capacity) */
@@ -34,11 +35,11 @@ struct choice {
 };
 
 static size_t
-sample_size(const struct pass_data *d)
+targets_wanted(const struct pass_data *d)
 {
-        static const size_t most[] = { 1024, 4096, 16384 };
-        size_t count = pass_count(d->pass);
-        return count < most[d->effort] ? count : most[d->effort];
+        static const size_t most[] = { 512, 2048, 16384 };
+        size_t count = pass_count(d->pass), wanted = d->rough ? most[d->effort] / 4 : most[d->effort];
+        return count < wanted ? count : wanted;
 }
 
 static enum caefs_err
@@ -46,7 +47,7 @@ sample_make(struct sample *s, const struct pass_data *d, struct arena *arena)
 {
         s->d = d;
         s->n = 0;
-        s->capacity = sample_size(d) + WINDOW;
+        s->capacity = targets_wanted(d) + WINDOW;
         s->value = arena_array(arena, s->capacity * (d->list->count + 1), sizeof(double));
         s->target = arena_array(arena, s->capacity, sizeof(double));
         s->weight = arena_array(arena, s->capacity, sizeof(double));
@@ -64,12 +65,12 @@ sample_add(struct sample *s, size_t row, size_t from, size_t n)
         const struct pass_data *d = s->d;
         size_t index[AXES - 1];
         pass_row_index(d->pass, row, index);
-        stencil_values(d->pass, d->list, d->even, d->target, index, from, n, s->capacity,
+        stencil_values(d->pass, d->list, &d->even, &d->target, index, from, n, s->capacity,
                        s->value + s->n);
-        size_t at = row * d->pass->odd[FASTEST] + from;
-        for (size_t i = 0; i < n; i++, s->n++) {
-                s->target[s->n] = d->target[at + i];
-                s->weight[s->n] = d->hole == NULL || !d->hole[at + i];
+        const int32_t *at = row_of(&d->target, index) + from * d->target.point;
+        for (size_t i = 0; i < n; i++, at += d->target.point, s->n++) {
+                s->target[s->n] = *at - s->value[s->n];
+                s->weight[s->n] = d->hole == NULL || !d->hole[at - d->target.at];
         }
 }
 
@@ -104,36 +105,72 @@ side_bits(const struct choice *c)
         return bits;
 }
 
-/* Estimated bits of the pass with this stencil. */
+/* A stencil's coefficients for what SAMPLE holds: with as much of the reference as the
+ * coefficients exceed one. */
+static unsigned
+from_stencil(const struct stencil *st, double *solution)
+{
+        double scale = ldexp(1.0, -(int) st->shift);
+        solution[0] = -1;
+        for (unsigned i = 0; i < st->nterms; i++) {
+                solution[0] += st->coefficient[i] * scale;
+                if (i > 0)
+                        solution[i] = st->coefficient[i] * scale;
+        }
+        return st->nterms > 0 ? st->nterms : 1;
+}
+
+/* Predictions, less the reference, into the scratch array. */
+static void
+predict(struct sample *s, const double *solution, unsigned n)
+{
+        double *p = s->scratch;
+        memset(p, 0, s->n * sizeof *p);
+        for (unsigned t = 0; t < n; t++) {
+                const double *value = s->value + t * s->capacity;
+                double c = solution[t];
+                for (size_t i = 0; i < s->n && c != 0; i++)
+                        p[i] += c * value[i];
+        }
+}
+
+/* Bits for which a term is not worth the time it takes to decode, a target. */
+static double
+patience(enum effort effort)
+{
+        return effort == EFFORT_FAST ? 0.006 : effort == EFFORT_BALANCED ? 0.002 : 0;
+}
+
+/* Estimated bits of the pass with this stencil; none where a prediction may be too far
+ * from the reference for 32 bits. */
 static void
 evaluate(struct sample *s, struct choice *c)
 {
-        double inverse = 1.0 / s->d->step, scale = ldexp(1.0, -(int) c->stencil.shift);
-        double *p = s->scratch;
-        memset(p, 0, s->n * sizeof *p);
-        for (unsigned t = 0; t < c->stencil.nterms; t++) {
-                const double *value = s->value + t * s->capacity;
-                double coefficient = c->stencil.coefficient[t] * scale;
-                for (size_t i = 0; i < s->n && coefficient != 0; i++)
-                        p[i] += coefficient * value[i];
-        }
+        double solution[STENCIL_MAX_TERMS], inverse = 1.0 / s->d->step, farthest = 0;
+        predict(s, solution, from_stencil(&c->stencil, solution));
         for (size_t i = 0; i < s->n; i++) {
-                double q = (s->target[i] - p[i]) * inverse;
+                double q = (s->target[i] - s->scratch[i]) * inverse;
                 q = s->weight[i] > 0 ? q : 0;
                 q = q < 2e9 ? q : 2e9;
                 q = q > -2e9 ? q : -2e9;
                 s->residual[i] = (int32_t) (q + copysign(0.5, q));
+                farthest = fmax(farthest, fabs(s->scratch[i]));
         }
         double count = (double) pass_count(s->d->pass);
-        c->bits = residual_estimate(s->residual, s->n) * count / (double) s->n + side_bits(c);
+        c->bits = residual_estimate_sample(s->residual, s->n, false, (size_t) count) +
+                  side_bits(c) + count * c->stencil.nterms * patience(s->d->effort);
+        if (c->stencil.shift > 1 && farthest * ldexp(1.5, (int) c->stencil.shift) >= 0x1p31)
+                c->bits = 1e299;
 }
 
-static void
+/* False when the stencil will not do at all. */
+static bool
 consider(struct sample *s, struct choice c, struct choice *best)
 {
         evaluate(s, &c);
         if (c.bits < best->bits)
                 *best = c;
+        return c.bits < 1e299;
 }
 
 static void
@@ -147,20 +184,22 @@ consider_fixed(struct sample *s, const struct pyramid_plane *plane, unsigned ind
         }
 }
 
-/* Rounds a solution to coefficients; false when they are out of range. */
+/* Rounds a solution to coefficients; false when they are out of range.  The first takes
+ * what the others lack, so that constant values are predicted as they are. */
 static bool
 to_coefficients(const double *solution, unsigned n, unsigned shift, struct stencil *st)
 {
-        double weight = 0;
+        double weight = 0, sum = rint(ldexp(solution[0] + 1, (int) shift));
         memset(st, 0, sizeof *st);
         st->shift = shift;
-        for (unsigned i = 0; i < n; i++) {
-                double c = rint(ldexp(solution[i], (int) shift));
+        for (unsigned i = n; i-- > 0; ) {
+                double c = i > 0 ? rint(ldexp(solution[i], (int) shift)) : sum;
                 weight += fabs(c);
                 if (!(weight <= STENCIL_MAX_WEIGHT))
                         return false;
+                sum -= c;
                 st->coefficient[i] = (int32_t) c;
-                if (c != 0)
+                if (c != 0 && st->nterms == 0)
                         st->nterms = i + 1;
         }
         return true;
@@ -184,62 +223,71 @@ add_rounding_noise(const struct sample *s, double *gram)
 static void
 reweigh(struct sample *s, const double *solution, unsigned n)
 {
-        double *p = s->scratch, least = s->d->step / 2.0;
-        memset(p, 0, s->n * sizeof *p);
-        for (unsigned t = 0; t < n; t++)
-                for (size_t i = 0; i < s->n; i++)
-                        p[i] += solution[t] * s->value[t * s->capacity + i];
+        double least = s->d->step / 2.0;
+        predict(s, solution, n);
         for (size_t i = 0; i < s->n; i++) {
-                double e = fabs(s->target[i] - p[i]) + least;
+                double e = fabs(s->target[i] - s->scratch[i]) + least;
                 s->weight[i] = s->weight[i] > 0 ? least / e : 0;
         }
+}
+
+/* True when a prefix of N terms is worth a look: one only where plans are compared, and
+ * once there is a fit those that are as long as the best or longer. */
+static bool
+worth_fitting(const struct sample *s, unsigned cut, const struct choice *best, bool again)
+{
+        const struct term_list *list = s->d->list;
+        unsigned n = list->cut[cut];
+        if (n * 4 > s->n || (again && n < best->stencil.nterms))
+                return false;
+        if (s->d->effort == EFFORT_MAX)
+                return true;
+        bool last = cut + 1 == list->ncuts || list->cut[cut + 1] * 4 > s->n;
+        if (s->d->rough)
+                return last;
+        return !again || last || list->cut[cut - (cut > 0)] < best->stencil.nterms;
 }
 
 /* Fits prefixes of the list with the weights as they are; SOLUTION becomes that of
  * the longest prefix, and its length is returned. */
 static unsigned
-consider_prefixes(struct sample *s, struct choice *best, double *solution)
+consider_prefixes(struct sample *s, struct choice *best, double *solution, bool again)
 {
-        static const unsigned shifts[] = { 6, 11 };
+        static const unsigned shifts[] = { 11, 6 };
         const struct term_list *list = s->d->list;
         double gram[STENCIL_MAX_TERMS * STENCIL_MAX_TERMS] = { 0 }, rhs[STENCIL_MAX_TERMS] = { 0 };
         unsigned longest = 0;
-        bool few = pass_count(s->d->pass) < 8192;       /* coefficients must be short */
+        bool few = (double) pass_count(s->d->pass) < 8192;           /* coefficients must be short */
         least_squares_add(s->value, s->capacity, list->count, s->n, s->target, s->weight,
                           s->scratch, gram, STENCIL_MAX_TERMS, rhs);
         add_rounding_noise(s, gram);
         for (unsigned i = 0; i < list->ncuts; i++) {
                 unsigned n = list->cut[i];
-                if (n * 4 > s->n || !least_squares_solve(gram, STENCIL_MAX_TERMS, rhs, n, solution))
+                if (!worth_fitting(s, i, best, again) ||
+                    !least_squares_solve(gram, STENCIL_MAX_TERMS, rhs, n, solution))
                         continue;
                 longest = n;
-                for (unsigned k = few ? 0 : 1; k < 2; k++) {
+                for (unsigned k = 0; k < 2; k++) {
                         struct choice c = { .mode = STENCIL_FITTED };
-                        if (to_coefficients(solution, n, shifts[k], &c.stencil))
-                                consider(s, c, best);
+                        if (to_coefficients(solution, n, shifts[k], &c.stencil) &&
+                            consider(s, c, best) && !few)
+                                break;
                 }
         }
         return longest;
 }
 
-static unsigned
-from_stencil(const struct stencil *st, double *solution)
-{
-        for (unsigned i = 0; i < st->nterms; i++)
-                solution[i] = ldexp(st->coefficient[i], -(int) st->shift);
-        return st->nterms;
-}
-
 static void
 consider_fitted(struct sample *s, struct choice *best)
 {
+        static const unsigned most[] = { 0, 1, 4 };
         double solution[LEAST_SQUARES_MAX];
-        unsigned rounds = s->d->effort == EFFORT_FAST ? 0 : s->d->effort == EFFORT_MAX ? 4 : 2;
-        unsigned n = consider_prefixes(s, best, solution);
+        unsigned rounds = s->d->rough ? 0 : most[s->d->effort];
+        unsigned n = consider_prefixes(s, best, solution, false);
         for (unsigned i = 0; i < rounds && n > 0; i++) {
                 n = from_stencil(&best->stencil, solution);
                 reweigh(s, solution, n);
-                n = consider_prefixes(s, best, solution);
+                n = consider_prefixes(s, best, solution, true);
         }
 }
 

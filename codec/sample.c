@@ -23,10 +23,10 @@ double
 sample_estimate(const void *residual, size_t count, bool wide, size_t wanted, struct arena *arena)
 {
         size_t size = wide ? sizeof(int64_t) : sizeof(int32_t);
-        size_t nwindows = wanted / WINDOW;
+        size_t nwindows = wanted / WINDOW > 2 ? wanted / WINDOW : 2;
         struct arena_mark mark = arena_mark(arena);
         uint8_t *windows = NULL;
-        if (nwindows >= 2 && count > 2 * nwindows * WINDOW)
+        if (count > 2 * nwindows * WINDOW)
                 windows = arena_array(arena, nwindows * WINDOW, size);
         if (windows == NULL)
                 return residual_estimate_sample(residual, count, wide, count);

@@ -11,14 +11,16 @@
  * earlier row, or (SERIAL terms) a target further left in the same row.  A
  * stencil is a list of terms with integer coefficients:
  *
- *     p = floor((sum of coefficient * value + 2^(shift - 1)) / 2^shift)
+ *     p = r + floor((sum of coefficient * value - 2^shift * r + 2^(shift - 1)) / 2^shift)
+ *
+ * where r, the reference, is the even point before the target (in the base pass,
+ * which has none, the value to the left).  All of it is modulo 2^32, with the sum as
+ * a signed number before it is shifted: exact where p is within 2^(31 - shift) of r,
+ * however large the values are, and the same numbers everywhere in any case.
  *
  * The list of terms follows from the pass alone; a stencil uses its first
  * NTERMS, so only the coefficients are stored.  The order is by use: neighbours
  * along the axis, then those beside it, then those further away.
- *
- * The coefficients' magnitudes sum to at most STENCIL_MAX_WEIGHT, so every sum is
- * below 2^51 and exact in a double; kernels use that.
  *
  * What lies outside is replaced: an even point by the nearest one inside; a
  * target before the first row along its leading axis by the mean of the two even
@@ -37,7 +39,7 @@
 #define STENCIL_MAX_TERMS  40
 #define STENCIL_REACH      3            /* largest offset of a term */
 #define STENCIL_MAX_SHIFT  14
-#define STENCIL_MAX_WEIGHT (1 << 19)
+#define STENCIL_MAX_WEIGHT (1 << 19)    /* magnitudes of the coefficients together */
 
 /* One pass: AXIS is split; BASE_PASS: there are no even points. */
 #define BASE_PASS AXES
@@ -84,44 +86,50 @@ enum caefs_err stencil_parse(struct cursor *in, const struct term_list *list, st
 
 /* One stencil at one row: where each term's values lie. */
 struct row_source {
-        const int32_t *row;
-        ptrdiff_t      length;
-        ptrdiff_t      shift;           /* value for target x: row[x + shift], clamped */
+        const int32_t *at;              /* value for target 0; those of others follow */
+        size_t         stride;          /* to the row behind on axis 2 */
         int32_t        coefficient;
 };
 
 struct row_stencil {
         unsigned          nsources;
-        struct row_source source[2 * STENCIL_MAX_TERMS];
-        int32_t           serial[3];      /* coefficients of row[x - 1], row[x - 2], row[x - 3] */
-        int32_t           first;        /* stands for the values left of x = 0 */
+        struct row_source source[2 * STENCIL_MAX_TERMS + 1];
+        struct row_source reference;    /* AT NULL: the value to the left */
+        int32_t           serial[3];    /* coefficients of the values 1, 2, 3 to the left */
+        int32_t           first;        /* stands for the values left of target 0 */
         unsigned          shift;
 };
 
-/* INDEX: of the row along axes 0 to 2.  EVEN and ODD are the pass's arrays. */
+struct rows;            /* codec/rows.h */
+
+/* INDEX: of the row along axes 0 to 2.  EVEN and ODD are the pass's rows. */
 void stencil_row(const struct pass *p, const struct term_list *list, const struct stencil *s,
-                 const int32_t *even, const int32_t *odd, const size_t index[AXES - 1],
+                 const struct rows *even, const struct rows *odd, const size_t index[AXES - 1],
                  struct row_stencil *out);
 
 /* The same, quicker, when *OUT is the stencil of the row before this one. */
 void stencil_next_row(const struct pass *p, const struct term_list *list, const struct stencil *s,
-                      const int32_t *even, const int32_t *odd, const size_t index[AXES - 1],
-                      struct row_stencil *out);
+                      const struct rows *even, const struct rows *odd,
+                      const size_t index[AXES - 1], struct row_stencil *out);
 
-/* What each term of LIST stands for at targets FROM to FROM + n - 1 of a row, with
- * the same replacements: term t fills VALUE[t * STRIDE] and on. */
+/* What the terms of LIST stand for at targets FROM to FROM + n - 1 of a row, with the
+ * same replacements, less the reference; term 0, which is the reference, as it is.
+ * Term t fills VALUE[t * STRIDE] and on.  ODD need not be of a canvas. */
 void stencil_values(const struct pass *p, const struct term_list *list,
-                    const int32_t *even, const int32_t *odd, const size_t index[AXES - 1],
+                    const struct rows *even, const struct rows *odd, const size_t index[AXES - 1],
                     size_t from, size_t n, size_t stride, double *value);
 
-/* ROW = prediction + step * residual for targets 0 to n - 1.  SUM is scratch, (n). */
-void stencil_rebuild(const struct row_stencil *r, size_t n, int32_t step,
-                     const int32_t *residual, double *sum, int32_t *row);
+struct stencil_lanes;   /* codec/stencil_lanes.h */
 
-/* The encoder's side of stencil_rebuild(): RESIDUAL from TARGET; HOLE or NULL.  SUM
- * and PREDICTION are scratch, (n). */
-void stencil_residual(const struct row_stencil *r, size_t n, int32_t step,
-                      const int32_t *target, const uint8_t *hole, double *sum,
-                      int32_t *prediction, int32_t *residual, int32_t *row);
+/* ROW = prediction + step * residual for targets 0 to n - 1.  RESIDUAL and ROW have room
+ * for ROWS_LANES more. */
+void stencil_rebuild(const struct stencil_lanes *lanes, const struct row_stencil *r, size_t n,
+                     int32_t step, const int32_t *residual, int32_t *row);
+
+/* The encoder's side of stencil_rebuild(): RESIDUAL from TARGET; HOLE or NULL.  All but
+ * HOLE have room for ROWS_LANES more. */
+void stencil_residual(const struct stencil_lanes *lanes, const struct row_stencil *r, size_t n,
+                      int32_t step, const int32_t *target, const uint8_t *hole,
+                      int32_t *residual, int32_t *row);
 
 #endif
