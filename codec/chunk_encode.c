@@ -312,6 +312,18 @@ add_chosen(struct search *s)
         return err;
 }
 
+/* A bound that leaves a small part of values that hardly repeat is out of reach for the
+ * bytes themselves. */
+static bool
+storage_may_win(const struct search *s, const struct candidate *best)
+{
+        const struct plane *p = s->plane;
+
+        return best == NULL || s->options->effort == EFFORT_MAX || s->fill.repeats
+                || s->bound->mode == BOUND_LOSSLESS
+                || candidate_size(best) > p->count * dtype_size(p->dtype) / 2;
+}
+
 static enum caefs_err
 search_run(struct search *s, void *decoded, struct candidate **winner)
 {
@@ -322,7 +334,7 @@ search_run(struct search *s, void *decoded, struct candidate **winner)
         if (err == CAEFS_OK)
                 err = code_best(s, finalists(s->options->effort));
         const struct candidate *best = smallest(s);
-        if (err == CAEFS_OK)
+        if (err == CAEFS_OK && storage_may_win(s, best))
                 err = add_storage(s, best == NULL ? SIZE_MAX : candidate_size(best));
         return err == CAEFS_OK ? prove_smallest(s, decoded, winner) : err;
 }

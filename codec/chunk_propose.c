@@ -25,7 +25,8 @@ struct judged_grid {
 
 /* ---- statistics and fill values ---- */
 
-#define FILL_SAMPLE 2048
+#define FILL_SAMPLE  1024
+#define FILL_REPEATS 2          /* of 65536 different ones 8 would come again */
 
 static int
 compare_keys(const void *a, const void *b)
@@ -63,18 +64,21 @@ fill_value_find(enum dtype t, const void *values, size_t n)
 {
         int64_t           key[FILL_SAMPLE];
         size_t            step = n / FILL_SAMPLE + 1, count = 0, best = 0, best_from = 0;
+        size_t            repeats = 0;
         struct fill_value fill = { .found = false };
 
         for (size_t i = 0; i < n && count < FILL_SAMPLE; i += step)
                 key[count++] = value_key(t, value_bits(t, values, i));
         qsort(key, count, sizeof key[0], compare_keys);
         for (size_t i = 0, from = 0; i < count; i++) {
+                repeats += from != i && key[i] == key[from];
                 from = key[i] == key[from] ? from : i;
                 if (i - from + 1 > best) {
                         best = i - from + 1;
                         best_from = from;
                 }
         }
+        fill.repeats = repeats >= FILL_REPEATS;
         bool zero = value_of_key(t, key[best_from]) == 0;
         bool extreme = best_from == 0 || best_from + best == count;
         if (best * 20 < count || best == count || !(zero || extreme) || !dtype_is_float(t))
@@ -93,6 +97,7 @@ take_statistics(struct search *s)
         s->statistics = arena_array(s->arena, p->columns, sizeof *s->statistics);
         if (s->statistics == NULL)
                 return CAEFS_ERR_NOMEM;
+        s->fill.repeats = true;
         if (p->columns == 1)
                 s->fill = fill_value_find(p->dtype, s->values, p->count);
         for (size_t c = 0; c < p->columns; c++)
@@ -245,6 +250,9 @@ propose_table(const struct search *s, struct judged_grids *all, size_t column, c
         struct grid    table, packed;
         bool           fits;
         size_t         limit = n / 4 < GRID_TABLE_LIMIT ? n / 4 : GRID_TABLE_LIMIT;
+
+        if (!s->fill.repeats)
+                return CAEFS_OK;
         enum caefs_err err = grid_fit_table(t, values, n, stride, limit, s->arena, &table, &fits);
 
         if (err != CAEFS_OK || !fits)

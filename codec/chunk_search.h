@@ -52,6 +52,8 @@ struct fill_value {
         bool     found;
         bool     far;           /* spoils the range of the others */
         uint64_t bits;
+        bool     repeats;       /* found or not: values of the sample come more than once,
+                                 * as they do where at most GRID_TABLE_LIMIT differ */
 };
 
 struct search {

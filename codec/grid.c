@@ -300,7 +300,8 @@ grid_forward(const struct grid *g, const void *values, size_t n, size_t stride, 
         for (size_t at = 0; at < n; at += BLOCK) {
                 size_t  count = n - at < BLOCK ? n - at : BLOCK;
                 int64_t out[BLOCK];
-                uint8_t missed[BLOCK] = { 0 };
+                uint8_t missed[BLOCK];
+                memset(missed, 0, count);
                 forward_block(g, (const char *) values + at * stride * value_size, count, stride,
                               out, missed);
                 for (size_t i = 0; i < count; i++) {
