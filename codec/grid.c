@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "codec/grid_lanes.h"
 #include "codec/grid_log.h"
 #include "codec/pack.h"
 #include "codec/value.h"
@@ -97,20 +98,29 @@ integers_store(bool wide, const int64_t *in, size_t n, size_t stride, void *inte
 
 /* ---- forward, a block at a time: OUT and whether the value is held ---- */
 
-/* Floor where the step is even, else nearest: residual steps then reach equally
- * far to both sides (rebuilt - g runs from 1 - step/2 to step/2). */
+/* Down where the step is even, else to nearest: residual steps then reach equally far
+ * to both sides (rebuilt - g runs from 1 - step/2 to step/2). */
+static struct grid_line
+line_of(const struct grid *g)
+{
+        return (struct grid_line) {
+                .origin = g->origin,
+                .unit = g->unit,
+                .inverse = 1 / g->unit,
+                .shift = g->step % 2 == 0 ? -0.5 : 0,
+                .limit = NARROW_LIMIT,
+        };
+}
+
 static void
 forward_scaled(const struct grid *g, const double *x, size_t n, int64_t *out, uint8_t *missed)
 {
-        double inverse = 1 / g->unit;
-        double half = g->step % 2 == 0 ? 0 : 0.5;
+        struct grid_line line = line_of(g);
 
         for (size_t i = 0; i < n; i++) {
-                double q = (x[i] - g->origin) * inverse + half;
-                bool   held = q > -NARROW_LIMIT && q < NARROW_LIMIT;
-                double safe = held ? q : 0;
-                int32_t t = (int32_t) safe;
-                out[i] = t - (safe < t);
+                double q = (x[i] - line.origin) * line.inverse + line.shift;
+                bool   held = fabs(q) < line.limit;
+                out[i] = held ? (int64_t) ((q + 0x1.8p52) - 0x1.8p52) : 0;
                 missed[i] |= !held;
         }
 }
@@ -291,13 +301,26 @@ forward_block(const struct grid *g, const void *values, size_t n, size_t stride,
                 forward_digits(g, x, n, out, missed);
 }
 
+/* What codec/grid_lanes.h does. */
+static bool
+is_plain_line(const struct grid *g, size_t stride)
+{
+        return g->kind == GRID_LINEAR && g->dtype == DTYPE_F32 && !g->wide && g->offset == 0
+                && stride == 1;
+}
+
 void
 grid_forward(const struct grid *g, const void *values, size_t n, size_t stride, void *integers,
              uint8_t *hole)
 {
         size_t value_size = dtype_size(g->dtype), integer_size = g->wide ? 8 : 4;
+        size_t done = is_plain_line(g, stride) ? n / GRID_LANES_BLOCK * GRID_LANES_BLOCK : 0;
 
-        for (size_t at = 0; at < n; at += BLOCK) {
+        if (done > 0) {
+                struct grid_line line = line_of(g);
+                grid_lanes()->forward(&line, values, done, integers, hole);
+        }
+        for (size_t at = done; at < n; at += BLOCK) {
                 size_t  count = n - at < BLOCK ? n - at : BLOCK;
                 int64_t out[BLOCK];
                 uint8_t missed[BLOCK];
@@ -404,8 +427,13 @@ void
 grid_inverse(const struct grid *g, const void *integers, size_t n, size_t stride, void *values)
 {
         size_t value_size = dtype_size(g->dtype), integer_size = g->wide ? 8 : 4;
+        size_t done = is_plain_line(g, stride) ? n / GRID_LANES_BLOCK * GRID_LANES_BLOCK : 0;
 
-        for (size_t at = 0; at < n; at += BLOCK) {
+        if (done > 0) {
+                struct grid_line line = line_of(g);
+                grid_lanes()->inverse(&line, integers, done, values);
+        }
+        for (size_t at = done; at < n; at += BLOCK) {
                 size_t  count = n - at < BLOCK ? n - at : BLOCK;
                 int64_t k[BLOCK];
                 integers_load(g->wide, (const char *) integers + at * stride * integer_size, count,
