@@ -5,19 +5,23 @@
 
 #include "codec/grid_log.h"
 #include "codec/value.h"
+#include "codec/value_lanes.h"
 
 #define BLOCK 512
 
 /* Grid integers of a fitted grid lie within this. */
 #define FIT_LIMIT ((double) (1 << 29))
 
-void
-value_statistics_of(enum dtype t, const void *values, size_t n, size_t stride,
-                    const uint64_t *without, struct value_statistics *s)
-{
-        double low = INFINITY, high = -INFINITY, smallest = INFINITY;
+/* What one pass gathers. */
+struct spread {
+        double low, high, smallest;
+};
 
-        *s = (struct value_statistics) { .count = n };
+/* Values that the common case below does not cover. */
+static void
+add_values(enum dtype t, const void *values, size_t n, size_t stride, const uint64_t *without,
+           struct value_statistics *s, struct spread *r)
+{
         for (size_t at = 0; at < n; at += BLOCK) {
                 double x[BLOCK];
                 size_t count = n - at < BLOCK ? n - at : BLOCK;
@@ -31,16 +35,63 @@ value_statistics_of(enum dtype t, const void *values, size_t n, size_t stride,
                                                 == value_bits(t, values, (at + i) * stride)))
                                 continue;
                         s->finite++;
-                        low = x[i] < low ? x[i] : low;
-                        high = x[i] > high ? x[i] : high;
-                        smallest = a > 0 && a < smallest ? a : smallest;
+                        r->low = x[i] < r->low ? x[i] : r->low;
+                        r->high = x[i] > r->high ? x[i] : r->high;
+                        r->smallest = a > 0 && a < r->smallest ? a : r->smallest;
                 }
         }
+}
+
+static double
+float_of_bits(uint64_t bits)
+{
+        float  x;
+        double d;
+
+        value_put_bits(DTYPE_F32, &x, 0, bits);
+        values_to_doubles(DTYPE_F32, &x, 1, 1, &d);
+        return d;
+}
+
+/* Contiguous float32 that are all finite; false, and nothing added, when they are not. */
+static bool
+add_finite_floats(const float *x, size_t n, struct value_statistics *s, struct spread *r)
+{
+        struct float_span span = { .low = INT32_MAX, .high = INT32_MIN, .smallest = UINT32_MAX };
+
+        if (!value_lanes()->span(x, n, &span))
+                return false;
+        s->negatives += span.negatives;
+        s->zeros += span.zeros;
+        s->finite += n;
+        r->low = fmin(r->low, float_of_bits(value_bits_of_key(DTYPE_F32, span.low)));
+        r->high = fmax(r->high, float_of_bits(value_bits_of_key(DTYPE_F32, span.high)));
+        if (span.smallest != UINT32_MAX)
+                r->smallest = fmin(r->smallest, float_of_bits(span.smallest + 1u));
+        return true;
+}
+
+void
+value_statistics_of(enum dtype t, const void *values, size_t n, size_t stride,
+                    const uint64_t *without, struct value_statistics *s)
+{
+        struct spread r = { INFINITY, -INFINITY, INFINITY };
+        bool          common = t == DTYPE_F32 && stride == 1 && without == NULL;
+        size_t        width = dtype_size(t), piece = 16384, at = 0;
+
+        *s = (struct value_statistics) { .count = n };
+        for (; common && n - at >= VALUE_LANES_BLOCK; at += piece) {
+                piece = n - at < piece ? (n - at) / VALUE_LANES_BLOCK * VALUE_LANES_BLOCK : piece;
+                const char *from = (const char *) values + at * width;
+                if (!add_finite_floats((const float *) from, piece, s, &r))
+                        add_values(t, from, piece, 1, NULL, s, &r);
+        }
+        add_values(t, (const char *) values + at * stride * width, n - at, stride, without, s, &r);
         if (s->finite > 0) {
-                s->low = low;
-                s->high = high;
-                s->largest = fmax(fabs(low), fabs(high));
-                s->smallest = isfinite(smallest) ? smallest : 0;
+                s->low = r.low;
+                s->high = r.high;
+                s->largest = fmax(fabs(r.low), fabs(r.high));
+                s->smallest = isfinite(r.smallest) ? r.smallest : 0;
         }
 }
 

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "codec/grid_fit.h"
 #include "codec/object_internal.h"
 #include "codec/value.h"
 
@@ -25,36 +26,33 @@ struct scan {
         unsigned                  width;        /* bytes of a value */
         uint8_t                  *raw;          /* (PIECE) values as in the file */
         uint8_t                  *native;       /* (PIECE) in host byte order */
-        double                   *value;        /* (PIECE) */
         struct range             *range;        /* (nranges) */
         size_t                    nranges;
         uint64_t                  run;          /* values that follow each other in one column */
 };
 
 static void
-widen(struct range *r, const double *v, size_t n)
+widen(struct scan *s, const void *values, size_t n, struct range *r)
 {
-        double low = r->low, high = r->high;
+        struct value_statistics found;
 
-        for (size_t i = 0; i < n; i++) {
-                if (!isfinite(v[i]))
-                        continue;
-                low = v[i] < low ? v[i] : low;
-                high = v[i] > high ? v[i] : high;
+        value_statistics_of(s->region->dtype, values, n, 1, NULL, &found);
+        if (found.finite > 0) {
+                r->low = fmin(r->low, found.low);
+                r->high = fmax(r->high, found.high);
         }
-        r->low = low;
-        r->high = high;
 }
 
 /* N values from the region's value FIRST on, each to the range of its column. */
 static void
-widen_columns(struct scan *s, uint64_t first, size_t n)
+widen_columns(struct scan *s, const void *values, uint64_t first, size_t n)
 {
         for (size_t i = 0; i < n;) {
                 uint64_t at = first + i;
                 uint64_t left = s->run - at % s->run;
                 size_t   part = n - i < left ? n - i : (size_t) left;
-                widen(&s->range[at / s->run % s->nranges], s->value + i, part);
+                widen(s, (const char *) values + i * s->width, part,
+                      &s->range[at / s->run % s->nranges]);
                 i += part;
         }
 }
@@ -73,8 +71,7 @@ scan_piece(struct scan *s, uint64_t first, size_t n)
                 values_swap(s->raw, n, s->width, s->native);
                 values = s->native;
         }
-        values_to_doubles(r->dtype, values, n, 1, s->value);
-        widen_columns(s, first, n);
+        widen_columns(s, values, first, n);
         return CAEFS_OK;
 }
 
@@ -88,8 +85,7 @@ scan_region(struct scan *s, const struct progress *progress)
                 s->range[i] = (struct range) { .low = INFINITY, .high = -INFINITY };
         s->raw = malloc((size_t) PIECE * s->width);
         s->native = malloc((size_t) PIECE * s->width);
-        s->value = malloc(PIECE * sizeof *s->value);
-        if (s->raw == NULL || s->native == NULL || s->value == NULL)
+        if (s->raw == NULL || s->native == NULL)
                 err = caefs_fail(CAEFS_ERR_NOMEM, "no memory to find ranges");
         for (uint64_t i = 0; i < count && err == CAEFS_OK; i += PIECE) {
                 err = scan_piece(s, i, count - i < PIECE ? (size_t) (count - i) : PIECE);
@@ -98,7 +94,6 @@ scan_region(struct scan *s, const struct progress *progress)
         }
         free(s->raw);
         free(s->native);
-        free(s->value);
         return err;
 }
 

@@ -1,0 +1,141 @@
+/* codec/value_lanes.c - passes over contiguous float32, for several CPUs.
+ *
+ * Loops of a fixed length without branches, which compilers turn into vector
+ * instructions for each CPU they are compiled for.  Doubles that are not negative
+ * compare like their bits do.
+ */
+#include "codec/value_lanes.h"
+
+#include <string.h>
+
+#include "codec/cpu.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+#define INFINITE_BITS 0x7f800000
+
+ALWAYS_INLINE void
+span_block(const int32_t *restrict bits, struct float_span *s, int32_t *largest)
+{
+        int32_t  low = s->low, high = s->high, most = 0, zeros = 0, negatives = 0;
+        uint32_t smallest = s->smallest;
+
+        for (size_t i = 0; i < VALUE_LANES_BLOCK; i++) {
+                int32_t magnitude = bits[i] & INT32_MAX;
+                int32_t key = bits[i] ^ (bits[i] >> 31 & INT32_MAX);
+                uint32_t less = (uint32_t) magnitude - 1;
+                low = key < low ? key : low;
+                high = key > high ? key : high;
+                most = magnitude > most ? magnitude : most;
+                smallest = less < smallest ? less : smallest;
+                zeros += magnitude == 0;
+                negatives += bits[i] < 0;
+        }
+        s->low = low;
+        s->high = high;
+        s->smallest = smallest;
+        s->zeros += (size_t) zeros;
+        s->negatives += (size_t) negatives;
+        *largest = most > *largest ? most : *largest;
+}
+
+ALWAYS_INLINE bool
+span_all(const float *x, size_t n, struct float_span *span)
+{
+        struct float_span s = *span;
+        int32_t           largest = 0;
+
+        for (size_t i = 0; i < n; i += VALUE_LANES_BLOCK) {
+                int32_t bits[VALUE_LANES_BLOCK];
+                memcpy(bits, x + i, sizeof bits);
+                span_block(bits, &s, &largest);
+        }
+        if (largest >= INFINITE_BITS)
+                return false;
+        *span = s;
+        return true;
+}
+
+ALWAYS_INLINE int64_t
+magnitude_bits(double x)
+{
+        int64_t bits;
+
+        memcpy(&bits, &x, sizeof bits);
+        return bits & INT64_MAX;
+}
+
+/* Largest error of a block, as bits. */
+ALWAYS_INLINE int64_t
+error_block(const float *restrict x, const float *restrict y)
+{
+        int64_t largest = 0;
+
+        for (size_t i = 0; i < VALUE_LANES_BLOCK; i++) {
+                int64_t error = magnitude_bits((double) y[i] - (double) x[i]);
+                largest = error > largest ? error : largest;
+        }
+        return largest;
+}
+
+ALWAYS_INLINE bool
+any_minus_zero(const float *x, const float *y)
+{
+        int32_t a[VALUE_LANES_BLOCK], b[VALUE_LANES_BLOCK], found = 0;
+
+        memcpy(a, x, sizeof a);
+        memcpy(b, y, sizeof b);
+        for (size_t i = 0; i < VALUE_LANES_BLOCK; i++)
+                found |= (a[i] == INT32_MIN) | (b[i] == INT32_MIN);
+        return found != 0;
+}
+
+ALWAYS_INLINE bool
+within_all(const float *x, const float *y, size_t n, double limit, double *worst)
+{
+        int64_t largest = 0;
+        bool    zero = false;
+
+        for (size_t i = 0; i < n; i += VALUE_LANES_BLOCK) {
+                int64_t error = error_block(x + i, y + i);
+                largest = error > largest ? error : largest;
+                zero |= any_minus_zero(x + i, y + i);
+        }
+        memcpy(worst, &largest, sizeof largest);
+        return !zero && largest <= magnitude_bits(limit);
+}
+
+#define DEFINE_LANES(SUFFIX, TARGET)                                                    \
+TARGET static bool                                                                      \
+span_##SUFFIX(const float *x, size_t n, struct float_span *span)                        \
+{                                                                                       \
+        return span_all(x, n, span);                                                    \
+}                                                                                       \
+                                                                                        \
+TARGET static bool                                                                      \
+within_##SUFFIX(const float *x, const float *y, size_t n, double limit, double *worst)  \
+{                                                                                       \
+        return within_all(x, y, n, limit, worst);                                       \
+}                                                                                       \
+                                                                                        \
+static const struct value_lanes lanes_##SUFFIX = { span_##SUFFIX, within_##SUFFIX };
+
+DEFINE_LANES(plain, )
+#if defined(__x86_64__)
+DEFINE_LANES(avx2, TARGET_AVX2)
+DEFINE_LANES(avx512, TARGET_AVX512)
+#endif
+
+const struct value_lanes *
+value_lanes(void)
+{
+#if defined(__x86_64__)
+        enum cpu_level level = cpu_level();
+
+        if (level == CPU_AVX512)
+                return &lanes_avx512;
+        if (level == CPU_AVX2)
+                return &lanes_avx2;
+#endif
+        return &lanes_plain;
+}
