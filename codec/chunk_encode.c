@@ -44,7 +44,9 @@ candidate_add(struct search *s, const struct lattice *l, enum family number)
         unsigned head = number | (l->sign != NULL ? HEAD_SIGNS : 0)
                 | (l->ngrids > 1 ? HEAD_GRIDS : 0);
         struct candidate *c = candidate_new(s, head, l);
-        return family->encode(&field, s->arena, &c->prediction, &c->bits);
+        enum caefs_err err = family->encode(&field, s->arena, &c->prediction, &c->bits);
+        c->bits += l->beside_bits + l->table_bits;
+        return err;
 }
 
 /* The records of many columns repeat each other. */

@@ -5,6 +5,10 @@
 #include "codec/chunk_search.h"
 #include "codec/value.h"
 
+/* What a hole's value takes, most being alike, and a key of a table. */
+#define BITS_A_HOLE 4.0
+#define BITS_A_KEY  12.0
+
 /* Marks what does not come back bit for bit. */
 static void
 mark_inexact(const struct grid *g, const void *values, const void *integers, size_t n,
@@ -82,6 +86,32 @@ mark_fills(const struct search *s, bool with_fill, uint8_t *hole)
         }
 }
 
+/* Bits of N flags when each says whether the one before it was the same. */
+static double
+flag_bits(const uint8_t *flag, size_t n)
+{
+        size_t changes = 1;
+
+        for (size_t i = 1; i < n; i++)
+                changes += flag[i] != flag[i - 1];
+        double share = (double) changes / (double) n;
+        return share >= 1 ? (double) n
+                : -(double) n * (share * log2(share) + (1 - share) * log2(1 - share));
+}
+
+static void
+estimate_beside(struct lattice *l, size_t n)
+{
+        for (size_t i = 0; l->holes && i < n; i++)
+                l->beside_bits += l->hole[i] != 0 ? BITS_A_HOLE : 0;
+        if (l->holes)
+                l->beside_bits += flag_bits(l->hole, n);
+        if (l->sign != NULL)
+                l->beside_bits += flag_bits(l->sign, n);
+        for (size_t c = 0; c < l->ngrids; c++)
+                l->table_bits += BITS_A_KEY * l->grid[c].ntable;
+}
+
 enum caefs_err
 lattice_add(struct search *s, const struct proposal *proposal)
 {
@@ -111,6 +141,7 @@ lattice_add(struct search *s, const struct proposal *proposal)
                 if (l.sign == NULL)
                         return CAEFS_ERR_NOMEM;
         }
+        estimate_beside(&l, p->count);
         s->lattice[s->nlattices++] = l;
         return CAEFS_OK;
 }

@@ -28,7 +28,8 @@ sample_pays(const struct search *s)
 {
         enum effort effort = s->options->effort;
 
-        return effort != EFFORT_MAX && s->plane->count >= 4 * sample_values[effort];
+        return effort != EFFORT_MAX && s->plane->count >= 4 * sample_values[effort]
+                && (effort == EFFORT_FAST || !s->fill.repeats);
 }
 
 /* The largest extents are halved until the box is small enough; columns with grids of
@@ -72,36 +73,13 @@ box_copy(const struct plane *p, const struct box *b, const void *values, void *o
         }
 }
 
-/* Bits of N flags when each says whether the one before it was the same. */
-static double
-flag_bits(const uint8_t *flag, size_t n)
-{
-        size_t changes = 1;
-
-        for (size_t i = 1; i < n; i++)
-                changes += flag[i] != flag[i - 1];
-        double share = (double) changes / (double) n;
-        return share >= 1 ? (double) n
-                : -(double) n * (share * log2(share) + (1 - share) * log2(1 - share));
-}
-
 /* Bits of the whole plane, when the box is one SCALEth of it. */
 static double
-whole_bits(const struct search *part, const struct candidate *c, double scale)
+whole_bits(const struct candidate *c, double scale)
 {
-        const struct lattice *l = c->lattice;
-        size_t n = part->plane->count, holes = 0;
-        double side = 8 * (double) c->prediction.side.size, bits = c->bits - side;
+        double once = 8 * (double) c->prediction.side.size + c->lattice->table_bits;
 
-        for (size_t i = 0; l->holes && i < n; i++)
-                holes += l->hole[i] != 0;
-        if (holes > 0)
-                bits += flag_bits(l->hole, n) + 4.0 * (double) holes;
-        if (l->sign != NULL)
-                bits += flag_bits(l->sign, n);
-        for (size_t i = 0; i < l->ngrids; i++)
-                side += 12.0 * l->grid[i].ntable;
-        return bits * scale + side;
+        return (c->bits - once) * scale + once;
 }
 
 /* Whether family NUMBER would be tried on the whole plane: a part is narrower. */
@@ -156,7 +134,7 @@ part_rank(const struct search *s, const struct search *part, struct choice *choi
                 const struct candidate *c = &part->candidate[i];
                 struct choice now = { &s->proposal[c->lattice - part->lattice],
                                       (enum family) (c->head & HEAD_FAMILY) };
-                double cost = whole_bits(part, c, scale)
+                double cost = whole_bits(c, scale)
                         * (now.family == FAMILY_PYRAMID ? pyramid_weight[effort] : 1);
                 if (cost < bits[0]) {
                         bits[1] = bits[0];

@@ -32,13 +32,15 @@ struct lattice {
         uint8_t     *hole;              /* (count) */
         bool         holes;             /* any */
         uint8_t     *sign;              /* (count), or NULL: no sign is set */
+        double       beside_bits;       /* estimate for holes and signs */
+        double       table_bits;        /* estimate for tables */
 };
 
 struct candidate {
         unsigned              head;     /* without HEAD_PATCH */
         const struct lattice *lattice;  /* NULL: stored without prediction */
         struct prediction     prediction;
-        double                bits;     /* estimate */
+        double                bits;     /* estimate, with the lattice's */
         struct bytes          body;     /* all that follows the patch, when coded */
         struct bytes          patch;
         uint8_t              *where;    /* (count): what the patch holds; NULL: nothing */
@@ -92,7 +94,8 @@ struct choice {
 
 #define MAX_CHOICES 2
 
-/* True when the plane is so large that a part of it should choose. */
+/* True when the plane is so large that a part of it should choose.  Where values repeat
+ * the best coding may lie in what is far apart, which no part shows. */
 bool sample_pays(const struct search *s);
 
 /* Tries every proposal and family on a part of the plane; CHOICE becomes the *N
