@@ -95,6 +95,17 @@ static enum caefs_err take_sample(const struct file_input *in, uint64_t limit,
         return err;
 }
 
+/* Looks at what DATA holds by now. */
+static enum caefs_err find_layout(struct bench_sample *s)
+{
+        s->source = (struct byte_source){
+                .read = read_sample,
+                .context = &s->data,
+                .size = s->data.size,
+        };
+        return layout_detect(&s->source, &s->hint, &s->layout);
+}
+
 enum caefs_err bench_sample_load(const char *path, uint64_t limit,
                                  const struct layout_hint *hint, struct bench_sample *s)
 {
@@ -107,12 +118,20 @@ enum caefs_err bench_sample_load(const char *path, uint64_t limit,
                 return err;
         err = take_sample(&in, limit, s);
         file_input_close(&in);
-        s->source = (struct byte_source){
-                .read = read_sample,
-                .context = &s->data,
-                .size = s->data.size,
+        return err == CAEFS_OK ? find_layout(s) : err;
+}
+
+enum caefs_err bench_sample_of_memory(struct bytes *data, const struct layout_hint *hint,
+                                      struct bench_sample *s)
+{
+        *s = (struct bench_sample){
+                .data = *data,
+                .hint = *hint,
+                .file_size = data->size,
+                .whole = true,
         };
-        return err == CAEFS_OK ? layout_detect(&s->source, &s->hint, &s->layout) : err;
+        *data = (struct bytes){ 0 };
+        return find_layout(s);
 }
 
 void bench_sample_free(struct bench_sample *s)

@@ -27,6 +27,10 @@ struct bench_sample {
  */
 enum caefs_err bench_sample_load(const char *path, uint64_t limit,
                                  const struct layout_hint *hint, struct bench_sample *s);
+
+/* A whole file that is in memory; DATA's bytes become the sample's. */
+enum caefs_err bench_sample_of_memory(struct bytes *data, const struct layout_hint *hint,
+                                      struct bench_sample *s);
 void bench_sample_free(struct bench_sample *s);
 
 /* Its largest region of floating-point values, or NULL. */

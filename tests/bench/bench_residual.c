@@ -1,37 +1,14 @@
-/* tests/bench/bench_residual.c - how long the residual coders take.
+/* bench_residual.c - how long the residual coders take.
  *
  * Laplacian residuals of some entropies and lengths, with the scale of the noise going
- * up and down slowly as it does in fields, so that contexts have something to find.
- * Prints nanoseconds of thread CPU time per residual, the best of many runs, and the
- * bits per residual.
- *
- *     bench_residual [BITS [COUNT [EFFORT]]]     only what these say */
+ * up and down slowly as it does in fields, so that contexts have something to find. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 
 #include "codec/residual.h"
-
-static double
-cpu_seconds(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-        return (double) t.tv_sec + (double) t.tv_nsec * 1e-9;
-}
-
-/* splitmix64, in (0, 1). */
-static double
-uniform(uint64_t *state)
-{
-        uint64_t z = *state += UINT64_C(0x9E3779B97F4A7C15);
-
-        z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-        z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-        return ((double) ((z ^ z >> 31) >> 12) + 0.5) / 4503599627370496.0;
-}
+#include "tests/bench/bench.h"
 
 /* Rounded Laplacian noise of about BITS entropy. */
 static void
@@ -41,92 +18,116 @@ fill(int32_t *r, size_t n, double bits, uint64_t seed)
 
         for (size_t i = 0; i < n; i++) {
                 double local = scale * exp2(sin((double) i / 211) + sin((double) i / 64 / 97));
-                double u = uniform(&seed), sign = uniform(&seed) < 0.5 ? -1 : 1;
+                double u = bench_random_unit(&seed), sign = bench_random_unit(&seed) < 0.5 ? -1 : 1;
                 r[i] = (int32_t) lrint(-sign * local * log(u));
         }
 }
 
-struct timing {
-        double encode, decode, estimate;        /* seconds, of the fastest run */
-        size_t size;
+struct job {
+        int32_t                *residual, *found;       /* (segment.count) */
+        struct residual_segment segment;
+        enum effort             effort;
+        struct arena            arena;
+        struct bytes            coded;
+        volatile double         estimated;
 };
 
+static bool
+encode(void *context)
+{
+        struct job       *j = context;
+        struct arena_mark mark = arena_mark(&j->arena);
+
+        bytes_clear(&j->coded);
+        enum caefs_err err = residual_encode(j->residual, &j->segment, 1, j->effort, &j->arena,
+                                             &j->coded);
+        arena_release(&j->arena, mark);
+        return err == CAEFS_OK;
+}
+
+static bool
+decode(void *context)
+{
+        struct job       *j = context;
+        struct arena_mark mark = arena_mark(&j->arena);
+        struct cursor     in = cursor_of(j->coded.data, j->coded.size);
+        enum caefs_err    err = residual_decode(&in, j->found, &j->segment, 1, &j->arena);
+
+        arena_release(&j->arena, mark);
+        return err == CAEFS_OK;
+}
+
+static bool
+estimate(void *context)
+{
+        struct job *j = context;
+
+        j->estimated = residual_estimate(j->residual, j->segment.count);
+        return true;
+}
+
+/* Also wants back what went in. */
 static void
-keep_least(double *least, double begin)
+job_open(struct job *j, double bits, size_t count, enum effort effort)
 {
-        double took = cpu_seconds() - begin;
-
-        if (took < *least)
-                *least = took;
-}
-
-static struct timing
-measure(const int32_t *r, int32_t *found, struct residual_segment segment, enum effort effort)
-{
-        struct timing best = { INFINITY, INFINITY, INFINITY, 0 };
-        struct arena arena = { 0 };
-        struct bytes coded = { 0 };
-        volatile double estimate;
-
-        arena_alloc(&arena, 1);
-        struct arena_mark mark = arena_mark(&arena);
-        for (size_t run = 0; run < 5 + (size_t) 3000000 / segment.count; run++) {
-                bytes_clear(&coded);
-                double begin = cpu_seconds();
-                if (residual_encode(r, &segment, 1, effort, &arena, &coded) != CAEFS_OK)
-                        exit(1);
-                keep_least(&best.encode, begin);
-                arena_release(&arena, mark);
-                struct cursor in = cursor_of(coded.data, coded.size);
-                begin = cpu_seconds();
-                if (residual_decode(&in, found, &segment, 1, &arena) != CAEFS_OK)
-                        exit(1);
-                keep_least(&best.decode, begin);
-                arena_release(&arena, mark);
-                begin = cpu_seconds();
-                estimate = residual_estimate(r, segment.count);
-                keep_least(&best.estimate, begin);
-        }
-        (void) estimate;
-        best.size = coded.size;
-        if (memcmp(r, found, segment.count * sizeof *r) != 0)
+        j->residual = bench_memory(count * sizeof *j->residual);
+        j->found = bench_memory(count * sizeof *j->found);
+        j->segment = (struct residual_segment) { .count = count, .row = 64 };
+        j->effort = effort;
+        fill(j->residual, count, bits, count);
+        if (!encode(j) || !decode(j) ||
+            memcmp(j->residual, j->found, count * sizeof *j->found) != 0) {
+                fprintf(stderr, "residuals do not come back: %s\n", caefs_detail());
                 exit(1);
-        bytes_free(&coded);
-        arena_free(&arena);
-        return best;
+        }
 }
+
+static void
+job_close(struct job *j)
+{
+        free(j->residual);
+        free(j->found);
+        bytes_free(&j->coded);
+        arena_free(&j->arena);
+}
+
+#define ENTROPIES 5
+#define LENGTHS   4
+#define EFFORTS   3
 
 int
 main(int argc, char **argv)
 {
-        static const double bits[] = { 0.5, 2, 3, 5, 9 };
-        static const size_t lengths[] = { 1024, 4096, 131072, 524288 };
-        static const char *const effort_name[] = { "fast", "balanced" };
-        int32_t *r = malloc(524288 * sizeof *r), *found = malloc(524288 * sizeof *r);
+        static const double bits[ENTROPIES] = { 0.5, 2, 3, 5, 9 };
+        static const size_t lengths[LENGTHS] = { 1024, 4096, 131072, 524288 };
+        static struct job   job[ENTROPIES * LENGTHS * EFFORTS];
+        static struct bench_item item[3 * ENTROPIES * LENGTHS * EFFORTS];
+        static const struct { const char *what; bool (*run)(void *); } step[] = {
+                { "encode", encode }, { "decode", decode }, { "estimate", estimate },
+        };
+        struct bench_options o = bench_options_read(argc, argv);
+        size_t               jobs = 0, items = 0;
 
-        printf("%6s %8s %9s %10s %10s %10s\n", "count", "effort", "bits each", "encode ns",
-               "decode ns", "estimate");
-        for (size_t b = 0; b < sizeof bits / sizeof bits[0]; b++) {
-                if (argc > 1 && atof(argv[1]) != bits[b])
-                        continue;
-                for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
-                        if (argc > 2 && (size_t) atol(argv[2]) != lengths[i])
-                                continue;
-                        double n = (double) lengths[i];
-                        struct residual_segment s = { .count = lengths[i], .row = 64 };
-                        fill(r, lengths[i], bits[b], b);
-                        for (unsigned e = 0; e < 2; e++) {
-                                if (argc > 3 && strcmp(argv[3], effort_name[e]) != 0)
-                                        continue;
-                                struct timing t = measure(r, found, s, e ? EFFORT_BALANCED
-                                                                         : EFFORT_FAST);
-                                printf("%6zu %8s %9.4f %10.3f %10.3f %10.3f\n", lengths[i],
-                                       effort_name[e], 8 * (double) t.size / n, t.encode * 1e9 / n,
-                                       t.decode * 1e9 / n, t.estimate * 1e9 / n);
+        for (size_t b = 0; b < ENTROPIES; b++)
+                for (size_t l = 0; l < (o.tiny ? 2 : LENGTHS); l++)
+                        for (int e = EFFORT_FAST; e <= EFFORT_MAX; e++, jobs++) {
+                                job_open(&job[jobs], bits[b], lengths[l], (enum effort) e);
+                                for (int s = 0; s < (e == EFFORT_FAST ? 3 : 2); s++) {
+                                        struct bench_item *i = &item[items++];
+                                        *i = (struct bench_item) {
+                                                .what = step[s].what,
+                                                .unit = "ns/value",
+                                                .amount = (double) lengths[l],
+                                                .run = step[s].run,
+                                                .context = &job[jobs],
+                                        };
+                                        snprintf(i->name, sizeof i->name,
+                                                 "residual/%g bits/%zu/%s", bits[b], lengths[l],
+                                                 effort_name((enum effort) e));
+                                }
                         }
-                }
-        }
-        free(r);
-        free(found);
+        bench_run(&o, item, items);
+        for (size_t i = 0; i < jobs; i++)
+                job_close(&job[i]);
         return 0;
 }
