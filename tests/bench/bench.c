@@ -169,6 +169,16 @@ is_wanted(const struct bench_options *o, const struct bench_item *item)
                strstr(item->what, o->only) != NULL;
 }
 
+/* Also what is not wanted itself but makes what something wanted reads. */
+static bool
+is_needed(const struct bench_options *o, const struct bench_item *item, size_t n, size_t i)
+{
+        for (size_t j = i; j < n; j++)
+                if (item[j].context == item[i].context && is_wanted(o, &item[j]))
+                        return true;
+        return false;
+}
+
 void
 bench_run(const struct bench_options *o, const struct bench_item *item, size_t n)
 {
@@ -177,9 +187,9 @@ bench_run(const struct bench_options *o, const struct bench_item *item, size_t n
 
         memset(f, 0, n * sizeof *f);
         find_machine(machine, sizeof machine);
-        /* All of them: the run of one makes what the next one reads. */
         for (size_t i = 0; i < n; i++)
-                time_item(&item[i], false, &f[i]);
+                if (is_needed(o, item, n, i))
+                        time_item(&item[i], false, &f[i]);
         for (unsigned round = 0; round < o->rounds; round++)
                 for (size_t i = 0; i < n; i++)
                         if (is_wanted(o, &item[i]) &&

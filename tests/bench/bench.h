@@ -38,7 +38,8 @@ struct bench_item {
         void       *context;
 };
 
-/* Runs all that --only leaves, once uncounted and then ROUNDS times, and prints them.
+/* Runs all that --only leaves (and before a decoding its encoding: an item with the
+ * same context that comes first), once uncounted and then ROUNDS times, and prints them.
  * What takes long is stopped at two rounds or half a minute.  A failure ends the
  * program. */
 void bench_run(const struct bench_options *o, const struct bench_item *item, size_t n);
