@@ -194,9 +194,9 @@ search_structure(struct plan_search *s, enum effort effort)
                 plan_of(extent, all, 1, false),
                 plan_of(extent, all, 99, false),
                 plan_of(extent, all, 0, false),
-                plan_of(extent, all, 2, false),
                 plan_of(extent, rest, 1, false),
                 plan_of(extent, rest, 99, false),
+                plan_of(extent, all, 2, false),
                 plan_of(extent, all, 99, true),
                 plan_of(extent, rest, 99, true),
         };
@@ -216,7 +216,7 @@ search_tightening(struct plan_search *s)
 {
         static const unsigned tighten[] = { 2, 4, 8 };
         struct cascade_plan plan = s->best;
-        if (plan.levels == 0 || s->coder->step == 1)
+        if (plan.levels == 0 || s->coder->step == 1 || s->coder->effort == EFFORT_FAST)
                 return CAEFS_OK;
         for (unsigned i = 0; i < 3; i++) {
                 plan.tighten = tighten[i];

@@ -303,7 +303,7 @@ pyramid_choose(const struct pass_data *d, struct pyramid_plane *plane, unsigned 
         sample_fill(&s);
         struct choice best = { .bits = 1e300 };
         consider_fixed(&s, plane, index, &best);
-        if (s.n >= 32)
+        if (s.n >= 32 && !(d->rough && d->effort == EFFORT_FAST))
                 consider_fitted(&s, &best);
         plane->mode[index] = (uint8_t) best.mode;
         plane->stencil[index] = best.stencil;

@@ -2,13 +2,17 @@
  *
  * The score of a lag is the sum over a sample of |x[i] - x[i - lag]|, capped so
  * that a few jumps do not hide a good lag.  The sample is a number of short
- * contiguous probes; every lag is scored on all of them.
+ * contiguous probes; every lag is scored on a few of them, and the best of those on
+ * all.
  */
 #include "codec/stride.h"
 
 #include <string.h>
 
-#define PROBE 64
+#include "codec/cpu.h"
+
+#define PROBE      64
+#define CANDIDATES 64           /* lags that are looked at closely */
 
 /* Largest lag tried, by effort: time grows with it. */
 static size_t
@@ -19,20 +23,43 @@ longest_lag(size_t n, enum effort effort)
         return longest < limit[effort] ? longest : limit[effort];
 }
 
-/* Adds the score of one probe at AT for lags 2 to LONGEST. */
+/* The score of one probe, the values behind A against those behind B.  Small caps, so
+ * that the sum fits. */
+#define DEFINE_SCORE(suffix, TARGET)                                                    \
+TARGET static uint32_t                                                                  \
+score_of##suffix(const int32_t *a, const int32_t *b, uint32_t cap)                      \
+{                                                                                       \
+        uint32_t sum = 0;                                                               \
+        for (unsigned i = 0; i < PROBE; i++) {                                          \
+                uint32_t d = (uint32_t) a[i] - (uint32_t) b[i], minus = 0 - d;          \
+                d = d < minus ? d : minus;                                              \
+                sum += d < cap ? d : cap;                                               \
+        }                                                                               \
+        return sum;                                                                     \
+}                                                                                       \
+                                                                                        \
+TARGET static void                                                                      \
+score_lags##suffix(const int32_t *at, size_t longest, uint32_t cap, uint32_t *score)    \
+{                                                                                       \
+        for (size_t lag = 2; lag <= longest; lag++)                                     \
+                score[lag] += score_of##suffix(at, at - lag, cap);                      \
+}
+
+DEFINE_SCORE(_plain, )
+#if defined(__x86_64__)
+DEFINE_SCORE(_avx2, TARGET_AVX2 inline)
+#endif
+
 static void
-score_probe(const int32_t *x, size_t at, size_t longest, int32_t cap, uint32_t *score)
+score_probe(const int32_t *at, size_t longest, uint32_t cap, uint32_t *score)
 {
-        for (size_t lag = 2; lag <= longest; lag++) {
-                const int32_t *a = x + at, *b = a - lag;
-                uint32_t sum = 0;
-                for (unsigned i = 0; i < PROBE; i++) {
-                        uint32_t d = (uint32_t) a[i] - (uint32_t) b[i];
-                        d = (int32_t) d < 0 ? -d : d;
-                        sum += d < (uint32_t) cap ? d : (uint32_t) cap;
-                }
-                score[lag] += sum;
+#if defined(__x86_64__)
+        if (cpu_level() != CPU_PLAIN) {
+                score_lags_avx2(at, longest, cap, score);
+                return;
         }
+#endif
+        score_lags_plain(at, longest, cap, score);
 }
 
 /* Keeps LAG in the list of the best, sorted by score. */
@@ -58,11 +85,31 @@ is_valley(const uint32_t *score, size_t lag, size_t longest)
                (lag == longest || score[lag] < score[lag + 1]);
 }
 
+/* Where probe P of COUNT begins: spread over all that has LONGEST values before it. */
+static const int32_t *
+probe_at(const int32_t *x, size_t n, size_t longest, unsigned p, unsigned count)
+{
+        size_t room = n - longest - PROBE;
+        return x + longest + (size_t) ((double) room * p / (count - 1));
+}
+
+/* Scores lag BACK anew, on COUNT probes. */
+static uint32_t
+score_closely(const int32_t *x, size_t n, size_t longest, size_t back, unsigned count, uint32_t cap)
+{
+        uint32_t score = 0;
+        for (unsigned p = 0; p < count; p++) {
+                const int32_t *at = probe_at(x, n, longest, p, count);
+                score += score_of_plain(at, at - back, cap);
+        }
+        return score;
+}
+
 unsigned
 stride_search(const int32_t *x, size_t n, int32_t coarse, enum effort effort,
               struct arena *arena, size_t *lag, unsigned wanted)
 {
-        size_t longest = longest_lag(n, effort);
+        size_t longest = longest_lag(n, effort), near[CANDIDATES];
         if (longest < 2 || n - longest < PROBE)
                 return 0;
         struct arena_mark mark = arena_mark(arena);
@@ -70,16 +117,18 @@ stride_search(const int32_t *x, size_t n, int32_t coarse, enum effort effort,
         if (score == NULL)
                 return 0;
         memset(score, 0, (longest + 1) * sizeof *score);
-        int32_t cap = coarse < (1 << 18) ? coarse : 1 << 18;
-        unsigned probes = effort == EFFORT_FAST ? 8 : 24;
-        size_t room = n - longest - PROBE;
-        for (unsigned p = 0; p < probes; p++)
-                score_probe(x, longest + (size_t) ((double) room * p / (probes - 1)), longest,
-                            cap, score);
-        unsigned found = 0;
-        for (size_t candidate = 2; candidate <= longest; candidate++)
-                if (is_valley(score, candidate, longest))
-                        found = insert_lag(score, candidate, lag, found, wanted);
+        uint32_t cap = (uint32_t) (coarse < (1 << 18) ? coarse : 1 << 18);
+        unsigned few = effort == EFFORT_MAX ? 24 : 4, all = effort == EFFORT_FAST ? 8 : 24;
+        for (unsigned p = 0; p < few; p++)
+                score_probe(probe_at(x, n, longest, p, few), longest, cap, score);
+        unsigned candidates = 0, found = 0;
+        for (size_t back = 2; back <= longest; back++)
+                if (is_valley(score, back, longest))
+                        candidates = insert_lag(score, back, near, candidates, CANDIDATES);
+        for (unsigned i = 0; i < candidates; i++) {
+                score[near[i]] = score_closely(x, n, longest, near[i], all, cap);
+                found = insert_lag(score, near[i], lag, found, wanted);
+        }
         arena_release(arena, mark);
         return found;
 }
