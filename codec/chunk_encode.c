@@ -15,6 +15,10 @@
 #include "codec/symbols.h"
 #include "codec/value.h"
 
+/* At EFFORT_MAX, planes of so many values are also coded without prediction: where
+ * values repeat, mixing forecasts them better than their differences. */
+#define AS_IT_IS_LIMIT ((size_t) 1 << 19)
+
 /* ---- candidates ---- */
 
 static struct candidate *
@@ -26,14 +30,15 @@ candidate_new(struct search *s, unsigned head, const struct lattice *l)
         return c;
 }
 
-enum caefs_err
-candidate_add(struct search *s, const struct lattice *l, enum family number)
+static enum caefs_err
+add_field(struct search *s, const struct lattice *l, enum family number, bool as_it_is)
 {
         const struct family_methods *family = family_by_number(number);
         struct field field = {
                 .geometry = plane_field(s->plane, l->grid->wide, l->grid->step),
                 .grid = l->integers,
                 .hole = l->holes ? l->hole : NULL,
+                .as_it_is = as_it_is,
                 .effort = s->options->effort,
         };
 
@@ -44,9 +49,16 @@ candidate_add(struct search *s, const struct lattice *l, enum family number)
         unsigned head = number | (l->sign != NULL ? HEAD_SIGNS : 0)
                 | (l->ngrids > 1 ? HEAD_GRIDS : 0);
         struct candidate *c = candidate_new(s, head, l);
+        c->as_it_is = as_it_is;
         enum caefs_err err = family->encode(&field, s->arena, &c->prediction, &c->bits);
         c->bits += l->beside_bits + l->table_bits;
         return err;
+}
+
+enum caefs_err
+candidate_add(struct search *s, const struct lattice *l, enum family number)
+{
+        return add_field(s, l, number, false);
 }
 
 /* The records of many columns repeat each other. */
@@ -185,7 +197,7 @@ code_best(struct search *s, size_t n)
                 struct candidate *best = NULL;
                 for (size_t i = 0; i < s->ncandidates; i++) {
                         struct candidate *c = &s->candidate[i];
-                        if (!c->coded && (best == NULL || c->bits < best->bits))
+                        if (!c->coded && !c->as_it_is && (best == NULL || c->bits < best->bits))
                                 best = c;
                 }
                 if (best == NULL)
@@ -274,6 +286,18 @@ prove_smallest(struct search *s, void *decoded, struct candidate **winner)
         }
 }
 
+/* The estimate knows nothing of repetition: what is not predicted is coded anyway. */
+static enum caefs_err
+code_as_they_are(struct search *s)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        for (size_t i = 0; i < s->ncandidates && err == CAEFS_OK; i++)
+                if (s->candidate[i].as_it_is)
+                        err = candidate_code(s, &s->candidate[i]);
+        return err;
+}
+
 static size_t
 finalists(enum effort effort)
 {
@@ -290,6 +314,9 @@ add_all(struct search *s)
                 err = lattice_add(s, &s->proposal[i]);
                 for (unsigned f = 1; f < FAMILY_LIMIT && err == CAEFS_OK; f++)
                         err = candidate_add(s, &s->lattice[i], (enum family) f);
+                if (err == CAEFS_OK && s->options->effort == EFFORT_MAX
+                    && s->plane->count <= AS_IT_IS_LIMIT)
+                        err = add_field(s, &s->lattice[i], FAMILY_LORENZO, true);
         }
         return err;
 }
@@ -335,6 +362,8 @@ search_run(struct search *s, void *decoded, struct candidate **winner)
                 err = sample_pays(s) ? add_chosen(s) : add_all(s);
         if (err == CAEFS_OK)
                 err = code_best(s, finalists(s->options->effort));
+        if (err == CAEFS_OK)
+                err = code_as_they_are(s);
         const struct candidate *best = smallest(s);
         if (err == CAEFS_OK && storage_may_win(s, best))
                 err = add_storage(s, best == NULL ? SIZE_MAX : candidate_size(best));

@@ -41,6 +41,7 @@ struct candidate {
         const struct lattice *lattice;  /* NULL: stored without prediction */
         struct prediction     prediction;
         double                bits;     /* estimate, with the lattice's */
+        bool                  as_it_is; /* not predicted */
         struct bytes          body;     /* all that follows the patch, when coded */
         struct bytes          patch;
         uint8_t              *where;    /* (count): what the patch holds; NULL: nothing */

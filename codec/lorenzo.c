@@ -486,6 +486,10 @@ lorenzo_encode(const struct field *f, struct arena *arena, struct prediction *ou
         if (err != CAEFS_OK)
                 return err;
         load_lattice(&s, 0, 0, f->geometry.count);
+        if (f->as_it_is) {
+                consider(&s, (struct variant) { .axes = 0 });
+                return finish(&s, arena, out, bits);
+        }
         search_axes(&s);
         if (f->geometry.shape.ndim == 1 && !f->geometry.wide)
                 search_strides(&s, arena);

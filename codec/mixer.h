@@ -21,12 +21,14 @@
 
 #define MIXER_INLINE static inline __attribute__((always_inline))
 
-#define MIXER_MODELS    7
-#define MIXER_INPUTS    16              /* two a model, match, bias */
-#define MIXER_NODES     128             /* kinds of decision */
+#define MIXER_MODELS    11
+#define MIXER_TRUSTED   7               /* of them, the first: heard from the start */
+#define MIXER_INPUTS    24              /* two a model, match, bias */
+#define MIXER_NODES     136             /* kinds of decision */
 #define MIXER_SETS      2               /* weight vectors that vote */
-#define MIXER_SELECT    128             /* choices in a set */
+#define MIXER_SELECT    136             /* choices in a set */
 #define MIXER_LIMIT     255             /* slots learn no slower than 1 / this */
+#define MIXER_SETTLED   (1 << 20)       /* bits after which weights learn no slower */
 #define MIXER_STRETCH   2047            /* largest stretched input: 8 * 256 */
 #define MIXER_CORRECTED 33              /* points of a correction curve */
 
@@ -44,8 +46,11 @@ struct mixer {
         uint16_t  corrected[MIXER_NODES * 8][MIXER_CORRECTED];
         uint32_t  match[64 * 4];        /* as a slot: does the match tell the next bit? */
 
+        uint32_t  coded;                /* bits so far, up to MIXER_SETTLED */
+
         /* For one value. */
         uint32_t  context[MIXER_MODELS];        /* hashes */
+        uint32_t  path;                 /* what of the value is known, where NODE does not say */
         unsigned  select;               /* of the second set, and of the correction: 0 to 31 */
         unsigned  match_context;        /* 0: no match; else 1 to 63 */
 
@@ -79,11 +84,22 @@ mixer_squash(int32_t x)
         return low + ((high - low) * (int32_t) (at & 127) >> 7);
 }
 
+/* Input K: a stretched probability of each model, another measure of each, the others. */
+static inline int32_t
+mixer_first_weight(unsigned k)
+{
+        if (k < MIXER_MODELS)
+                return k < MIXER_TRUSTED ? 12000 : 0;
+        return k - MIXER_MODELS < MIXER_TRUSTED || k >= 2 * MIXER_MODELS ? 6000 : 0;
+}
+
 static inline void
 mixer_init(struct mixer *m)
 {
         int32_t p = 0;
 
+        m->path = 0;
+        m->coded = 0;
         /* The inverse of squash, by walking along it. */
         for (int32_t x = -MIXER_STRETCH; x <= MIXER_STRETCH; x++) {
                 int32_t reached = mixer_squash(x) >> 4;
@@ -104,7 +120,7 @@ mixer_init(struct mixer *m)
         for (unsigned s = 0; s < MIXER_SETS; s++)
                 for (unsigned i = 0; i < MIXER_SELECT; i++)
                         for (unsigned k = 0; k < MIXER_INPUTS; k++)
-                                m->weight[s][i][k / 8][k % 8] = k < MIXER_MODELS ? 12000 : 6000;
+                                m->weight[s][i][k / 8][k % 8] = mixer_first_weight(k);
         for (unsigned i = 0; i < MIXER_NODES * 8; i++)
                 for (int32_t k = 0; k < MIXER_CORRECTED; k++)
                         m->corrected[i][k] = (uint16_t) mixer_squash((k - 16) * 128);
@@ -134,7 +150,8 @@ mixer_learn(const struct mixer *m, uint32_t *slot, bool bit)
 MIXER_INLINE int32_t
 mixer_dot(const mixer_vector *input, const mixer_vector *weight)
 {
-        mixer_vector v = ((input[0] * weight[0]) >> 8) + ((input[1] * weight[1]) >> 8);
+        mixer_vector v = ((input[0] * weight[0]) >> 8) + ((input[1] * weight[1]) >> 8) +
+                ((input[2] * weight[2]) >> 8);
 
         return (((v[0] + v[4]) + (v[1] + v[5])) + ((v[2] + v[6]) + (v[3] + v[7]))) >> 8;
 }
@@ -168,7 +185,8 @@ mixer_predict(struct mixer *m, unsigned node, bool has_match, bool expected)
         int32_t input[MIXER_INPUTS];
 
         for (unsigned k = 0; k < MIXER_MODELS; k++) {
-                uint32_t h = (m->context[k] + (node >> 3) * UINT32_C(0x3C6EF35F)) * UINT32_C(0x2C1B3C6D);
+                uint32_t h = m->context[k] + m->path + (node >> 3) * UINT32_C(0x3C6EF35F);
+                h *= UINT32_C(0x2C1B3C6D);
                 m->at[k] = &m->slot[k][(h >> (35 - m->slot_bits)) << 3 | (node & 7)];
                 uint32_t v = *m->at[k];
                 int32_t p = (int32_t) (v >> 20);
@@ -216,8 +234,11 @@ mixer_update(struct mixer *m, bool bit)
                 mixer_learn(m, m->at[k], bit);
         if (m->match_at != NULL)
                 mixer_learn(m, m->match_at, bit == m->match_bit);
+        /* Weights learn more from each bit while few have been seen. */
+        int32_t eager = 10 + (int32_t) (24 * 32768 / (m->coded + 32768));
+        m->coded += m->coded < MIXER_SETTLED;
         for (unsigned s = 0; s < MIXER_SETS; s++) {
-                int32_t error = ((bit ? 65535 : 0) - m->voted[s]) * 6 / 16;
+                int32_t error = ((bit ? 65535 : 0) - m->voted[s]) * eager / 64;
                 mixer_train(m->used[s], m->input, error);
         }
         int32_t goal = bit ? 65535 : 0;

@@ -48,6 +48,7 @@ struct field {
         const uint8_t        *hole;     /* (count), non-zero: this value is stored
                                          * elsewhere and may be rebuilt as anything;
                                          * NULL: no holes */
+        bool                  as_it_is; /* no prediction: for coders that find what repeats */
         enum effort           effort;
 };
 

@@ -32,11 +32,12 @@ is_empty(const struct residuals *r)
         return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
-/* Mixing decodes two to ten million residuals a second; zero blocks cost it next to
- * nothing.  Below EFFORT_MAX it is for sequences that take about a millisecond, or
- * where so few blocks are not zero that reading stays at a hundred MB/s or more. */
-#define BRIEF_ACTIVE 4096               /* residuals outside zero blocks */
-#define SPARSE_SHARE 8                  /* or one block in this many is not zero */
+/* Mixing decodes one to five million residuals a second; zero blocks cost it next to
+ * nothing.  It is for sequences that take a few milliseconds, at EFFORT_MAX a quarter of
+ * a second, or where so few blocks are not zero that reading stays fast nevertheless. */
+#define BRIEF_ACTIVE     4096           /* residuals outside zero blocks */
+#define BRIEF_ACTIVE_MAX ((size_t) 1 << 18)
+#define SPARSE_SHARE     8              /* or one block in this many is not zero */
 
 /* What encode() has so far. */
 struct trial {
@@ -69,17 +70,9 @@ try_coder(struct trial *t, unsigned number, unsigned gain)
         return CAEFS_OK;
 }
 
-/* What must be saved, in 64ths of the size, to be worth slower decoding. */
-#define WORTH_GENERAL 3         /* below EFFORT_MAX, where the sequence is not brief */
-#define WORTH_SLOWEST 6         /* EFFORT_MAX, more than 1.25 bits a residual: 10 MB/s */
-
-static unsigned
-worth_mixing(const struct trial *t, bool brief)
-{
-        bool dense = (t->out->size - t->start) * 8 > t->r->count / 4 * 5;
-
-        return dense && !brief ? WORTH_SLOWEST : 0;
-}
+/* What must be saved, in 64ths of the size, to be worth slower decoding below
+ * EFFORT_MAX, where the sequence is not brief. */
+#define WORTH_GENERAL 3
 
 static enum caefs_err
 try_coders(struct trial *t)
@@ -90,13 +83,14 @@ try_coders(struct trial *t)
 
         struct residual_survey s = residual_survey_of(t->r);
         bool max = t->effort == EFFORT_MAX;
-        bool brief = s.active <= BRIEF_ACTIVE || s.active <= t->r->count / SPARSE_SHARE;
-        if (max || s.repeats)
+        bool brief = s.active <= (max ? BRIEF_ACTIVE_MAX : BRIEF_ACTIVE) ||
+                s.active <= t->r->count / SPARSE_SHARE;
+        if ((max && brief) || s.repeats)
                 err = try_coder(t, CODER_GENERAL, max || brief ? 0 : WORTH_GENERAL);
-        if (err == CAEFS_OK && (max || s.nonzero < t->r->count / 16))
+        if (err == CAEFS_OK && s.nonzero < t->r->count / (max ? 4 : 16))
                 err = try_coder(t, CODER_SPARSE, 0);
-        if (err == CAEFS_OK && (max || brief))
-                err = try_coder(t, CODER_MIXING, worth_mixing(t, brief));
+        if (err == CAEFS_OK && brief)
+                err = try_coder(t, CODER_MIXING, 0);
         return err;
 }
 

@@ -2,8 +2,9 @@
  *
  * Blocks of 64 residuals first say whether all of them are zero.  A residual is then a
  * path of binary decisions: zero or not; sign; larger than 1, 2 …; for large ones the
- * bits below the leading one.  The contexts are neighbours (left ones, and one row back),
- * running averages, and what followed when the same residuals were seen before.
+ * bits below the leading one.  The contexts are neighbours (left ones, and one row back:
+ * how large they are, and exactly which), running averages, and what followed when the
+ * same residuals were seen before.
  *
  * Encoder and decoder are one function: what they have in common cannot differ. */
 #include "codec/binary_coder.h"
@@ -17,6 +18,9 @@
 #define ROLLING_SHIFT  2        /* 32 / MATCH_LONG */
 #define MATCH_MISSES   8        /* of 16 forecasts: a match that goes on nevertheless */
 #define MATCH_LONGEST  400
+#define ROW_BITS       14       /* what followed which neighbours */
+#define ROW_SLOTS      ((size_t) 1 << ROW_BITS)
+#define DEEPEST        10       /* bits of a mantissa that are mixed */
 #define CLASS_LAST     65       /* of 2^63, the largest magnitude */
 
 /* Nodes of the decision path; the ones most used lie together. */
@@ -29,6 +33,7 @@ enum {
         NODE_MANTISSA = 96,             /* first two bits below the leading one, by class */
         NODE_MANTISSA_LAST = 126,
         NODE_BLOCK = 127,
+        NODE_DEEP = 128,                /* third to tenth bit of the mantissa */
         NODE_CLASS_LAST = 30            /* classes above share their nodes */
 };
 
@@ -65,6 +70,7 @@ struct place {
         size_t                  at;
         size_t                  segment_start;
         size_t                  row;
+        uint32_t                hidden_row;     /* the row of all segments; 0: their own */
         unsigned                kind;
         unsigned                sum;            /* of neighbouring codes, weighing 7 */
         uint32_t                fast, slow;     /* running averages of magnitudes */
@@ -97,6 +103,16 @@ code_raw_bit(struct stream *s, struct adaptive_bit *a, bool bit)
                 return bit;
         }
         return adaptive_decode(&s->decoder, a);
+}
+
+MIXER_INLINE bool
+code_fixed_bit(struct stream *s, uint32_t p1, bool bit)
+{
+        if (s->encodes)
+                binary_encode(&s->encoder, bit, p1);
+        else
+                bit = binary_decode(&s->decoder, p1);
+        return bit;
 }
 
 MIXER_INLINE unsigned
@@ -140,6 +156,25 @@ match_trust(const struct place *p)
                           n < 64 ? 12 : n < 200 ? 13 : n < MATCH_LONGEST ? 14 : 15;
         unsigned wrong = (unsigned) __builtin_popcount(p->missed & 0xffff);
         return 1 + length + 16 * (wrong == 0 ? 0u : wrong < 3 ? 1u : 2u);
+}
+
+/* The residual BACK before the current one, of which contexts CODE only know the size. */
+static inline uint32_t
+exact(const struct place *p, size_t back)
+{
+        return p->at < back ? 0 : (uint32_t) residual_get(p->r, p->at - back);
+}
+
+/* Where the same few values come again and again, which one it was tells most. */
+MIXER_INLINE void
+set_exact_contexts(struct mixer *m, const struct place *p, bool row)
+{
+        uint32_t left = exact(p, 1), two = mixer_hash(left, exact(p, 2));
+
+        m->context[7] = mixer_hash(left, 70);
+        m->context[8] = mixer_hash(two, 80);
+        m->context[9] = mixer_hash(mixer_hash(two, exact(p, 3)), 90);
+        m->context[10] = mixer_hash(mixer_hash(left, exact(p, row ? p->row : 4)), 100);
 }
 
 /* The contexts of the residual at P. */
@@ -192,6 +227,7 @@ set_contexts(struct mixer *m, struct place *p, int64_t foretold)
         unsigned trust = match_trust(p);
         m->context[6] = trust == 0 ? hash_codes(c, 3, 6 + kind * 16 + (row ? (uint8_t) above : 0)) :
                         mixer_hash((uint32_t) (uint8_t) context_code(foretold), 1000 + trust);
+        set_exact_contexts(m, p, row);
         m->select = at_most(level, 31);
         m->match_context = trust;
 }
@@ -253,6 +289,10 @@ code_mantissa(struct stream *s, unsigned class, uint64_t m, bool agrees, uint64_
                                         (depth == 0 ? 0 : 1 + (unsigned) (v & 1));
                         bit = code_bit(s, at_most(node, NODE_MANTISSA_LAST), agrees, expected, bit);
                         agrees = agrees && bit == expected;
+                } else if (depth < DEEPEST) {
+                        s->mixer.path = (uint32_t) v * UINT32_C(0x9E3779B1) + class;
+                        bit = code_bit(s, NODE_DEEP + depth - 2, agrees, expected, bit);
+                        agrees = agrees && bit == expected;
                 } else if (agrees) {
                         bit = code_raw_bit(s, &s->told[s->mixer.match_context], bit == expected) ?
                               expected : !expected;
@@ -262,6 +302,7 @@ code_mantissa(struct stream *s, unsigned class, uint64_t m, bool agrees, uint64_
                 }
                 v = v << 1 | bit;
         }
+        s->mixer.path = 0;
         return v + 1;
 }
 
@@ -377,6 +418,8 @@ set_block_contexts(struct mixer *m, const struct place *p, uint32_t history, siz
         m->context[4] = mixer_hash(5u << 20, coarse(p->slow) << 4 | (history & 1));
         m->context[5] = mixer_hash(6u << 20, (history & 7) << 2 | above);
         m->context[6] = mixer_hash(7u << 20, history & 255);
+        for (unsigned k = MIXER_TRUSTED; k < MIXER_MODELS; k++)
+                m->context[k] = mixer_hash(k << 20, (history & 3) << 2 | above);
         m->select = above * 8 + (history & 7);
 }
 
@@ -419,14 +462,35 @@ code_block(struct stream *s, struct place *p, size_t n, uint32_t *history)
         }
 }
 
+/* Rows that a segment does not know of: blocks of 2^k values, as adaptive meshes have. */
+#define HIDDEN_ROW_LEAST 8
+#define HIDDEN_ROWS      10             /* 8 to 4096 */
+#define HIDDEN_ROW_ODDS  4096           /* in 65536ths: that there is one */
+
+/* Whether all segments have the row of P->HIDDEN_ROW, and which. */
+MIXER_INLINE void
+code_hidden_row(struct stream *s, struct place *p)
+{
+        bool hidden = p->hidden_row != 0;
+        unsigned k = hidden ? (unsigned) __builtin_ctz(p->hidden_row / HIDDEN_ROW_LEAST) : 0;
+
+        if (!code_fixed_bit(s, HIDDEN_ROW_ODDS, hidden))
+                return;
+        unsigned found = 0;
+        for (unsigned i = 4; i-- > 0;)
+                found = found << 1 | code_fixed_bit(s, 32768, k >> i & 1);
+        p->hidden_row = HIDDEN_ROW_LEAST << found;
+}
+
 MIXER_INLINE void
 code_all(struct stream *s, struct place *p)
 {
+        code_hidden_row(s, p);
         for (size_t i = 0; i < p->r->nsegments; i++) {
                 const struct residual_segment *segment = &p->r->segment[i];
                 uint32_t history = 0;
                 p->segment_start = p->at;
-                p->row = segment->row;
+                p->row = p->hidden_row != 0 ? p->hidden_row : segment->row;
                 p->kind = segment->kind;
                 for (size_t left = segment->count; left > 0;) {
                         size_t n = left < BLOCK ? left : BLOCK;
@@ -505,29 +569,104 @@ start(struct stream **s, struct place *p, const struct residuals *r, struct aren
         return true;
 }
 
+/* How often a residual is what followed the last time the same neighbours, the left one
+ * and the one ROW back, were seen: does that row tell something? */
+static size_t
+row_score(const struct residuals *r, size_t row, int64_t *seen)
+{
+        size_t right = 0;
+
+        memset(seen, 0, ROW_SLOTS * sizeof *seen);
+        for (size_t i = row; i < r->count; i++) {
+                int64_t now = residual_get(r, i), left = residual_get(r, i - 1);
+                int64_t above = residual_get(r, i - row);
+                if ((now | left | above) == 0)
+                        continue;
+                uint32_t h = mixer_hash((uint32_t) left, (uint32_t) above) * UINT32_C(0x2C1B3C6D);
+                int64_t *slot = &seen[h >> (32 - ROW_BITS)];
+                right += now != 0 && *slot == now;
+                *slot = now;
+        }
+        return right;
+}
+
+/* The hidden row that tells most. */
 static enum caefs_err
-mixing_encode(const struct residuals *r, enum effort effort, size_t limit, struct arena *arena,
-              struct bytes *out)
+find_hidden_row(const struct residuals *r, struct arena *arena, uint32_t *row)
+{
+        struct arena_mark mark = arena_mark(arena);
+        int64_t *seen = arena_array(arena, ROW_SLOTS, sizeof *seen);
+        size_t best = 0;
+
+        if (seen == NULL)
+                return caefs_fail(CAEFS_ERR_NOMEM, "no memory for residuals");
+        for (unsigned k = 0; k < HIDDEN_ROWS; k++) {
+                size_t score = row_score(r, (size_t) HIDDEN_ROW_LEAST << k, seen);
+                if (score > best) {
+                        best = score;
+                        *row = UINT32_C(8) << k;
+                }
+        }
+        arena_release(arena, mark);
+        return CAEFS_OK;
+}
+
+static enum caefs_err
+encode_with_row(const struct residuals *r, uint32_t hidden_row, struct arena *arena,
+                struct bytes *out)
 {
         struct arena_mark mark = arena_mark(arena);
         struct stream *s;
         struct place p;
-        size_t before = out->size;
 
-        (void) effort;
         bool good = r->count < UINT32_MAX && start(&s, &p, r, arena);
         if (good) {
+                p.hidden_row = hidden_row;
                 s->encodes = true;
                 s->encoder = binary_encoder_of(out);
                 code_all_best(s, &p);
                 binary_encoder_finish(&s->encoder);
         }
         arena_release(arena, mark);
-        if (!good || out->failed)
-                return caefs_fail(CAEFS_ERR_NOMEM, "no memory for residuals");
-        if (out->size - before >= limit)
-                out->size = before;
-        return CAEFS_OK;
+        return good && !out->failed ? CAEFS_OK :
+                caefs_fail(CAEFS_ERR_NOMEM, "no memory for residuals");
+}
+
+/* A second attempt with a hidden row is made for so many residuals that are not zero. */
+#define SECOND_ATTEMPT 65536
+
+static bool
+is_short(const struct residuals *r)
+{
+        size_t nonzero = 0;
+
+        for (size_t i = 0; i < r->count; i++)
+                nonzero += residual_get(r, i) != 0;
+        return nonzero <= SECOND_ATTEMPT;
+}
+
+static enum caefs_err
+mixing_encode(const struct residuals *r, enum effort effort, size_t limit, struct arena *arena,
+              struct bytes *out)
+{
+        size_t start = out->size;
+        uint32_t row = 0;
+        enum caefs_err err = encode_with_row(r, 0, arena, out);
+
+        if (err == CAEFS_OK && effort == EFFORT_MAX && is_short(r))
+                err = find_hidden_row(r, arena, &row);
+        if (err == CAEFS_OK && row != 0) {
+                struct bytes other = { 0 };
+                err = encode_with_row(r, row, arena, &other);
+                if (err == CAEFS_OK && other.size < out->size - start) {
+                        out->size = start;
+                        bytes_put(out, other.data, other.size);
+                }
+                bytes_free(&other);
+        }
+        if (out->size - start >= limit)
+                out->size = start;
+        return err;
 }
 
 static enum caefs_err
