@@ -62,8 +62,8 @@ enum caefs_err residual_decode_wide(struct cursor *in, int64_t *r,
                                     struct arena *arena);
 
 /* About how many bits the N residuals would take with the static coder, from a
- * histogram of magnitudes: cheap (one pass over some 16 Ki, no tables), for choosing
- * between predictors; comparable between calls with the same N. */
+ * histogram of magnitudes: cheap (one pass, no tables), for choosing between
+ * predictors; comparable between calls with the same N. */
 double residual_estimate(const int32_t *r, size_t n);
 double residual_estimate_wide(const int64_t *r, size_t n);
 

@@ -1,8 +1,7 @@
 /* codec/residual_estimate.c - what residuals would cost, without coding them.
  *
  * Entropy of the token given how large the two residuals before it are: the static
- * coder's own terms, with fewer classes and without a row back.  One pass, over stretches
- * of long sequences. */
+ * coder's own terms, with fewer classes and without a row back.  One pass. */
 #include <string.h>
 
 #include "codec/residual.h"
@@ -30,10 +29,6 @@ class_after(uint64_t u1, uint64_t u2)
 
         return length < CLASSES ? length : CLASSES - 1;
 }
-
-/* Stretches of this length, and no more of them, are looked at. */
-#define STRETCH   512
-#define STRETCHES 32
 
 /* log2(c) to 0.002, the same on every machine and without a call: the exponent of the
  * double, and a polynomial of its mantissa.  C > 0. */
@@ -81,47 +76,21 @@ histogram_bits(const struct histogram *h, double weight)
 /* Tokens of small codes, which are most. */
 #define SMALL 256
 
-static void
-fill_small_tokens(uint8_t small[SMALL])
-{
-        for (unsigned u = 0; u < SMALL; u++)
-                small[u] = (uint8_t) token_of(rule, u);
-}
-
-/* Counts R from FROM to END. */
 static inline __attribute__((always_inline)) void
-count_stretch(const void *r, bool wide, size_t from, size_t end, const uint8_t small[SMALL],
-              struct histogram *h)
-{
-        uint64_t u1 = 0, u2 = 0;
-
-        for (size_t i = from >= 2 ? from - 2 : 0; i < end; i++) {
-                uint64_t u = zigzag_encode(wide ? ((const int64_t *) r)[i] :
-                                                  ((const int32_t *) r)[i]);
-                unsigned token = u < SMALL ? small[u] : token_of(rule, u);
-                if (i >= from)
-                        h->count[class_after(u1, u2)][token]++;
-                u2 = u1;
-                u1 = u;
-        }
-}
-
-/* Counts all of R or stretches of it; returns how many residuals. */
-static inline __attribute__((always_inline)) size_t
 count_residuals(const void *r, bool wide, size_t n, struct histogram *h)
 {
         uint8_t small[SMALL];
+        uint64_t u1 = 0, u2 = 0;
 
-        fill_small_tokens(small);
-        if (n < 2 * STRETCH * STRETCHES) {
-                count_stretch(r, wide, 0, n, small, h);
-                return n;
+        for (unsigned u = 0; u < SMALL; u++)
+                small[u] = (uint8_t) token_of(rule, u);
+        for (size_t i = 0; i < n; i++) {
+                uint64_t u = zigzag_encode(wide ? ((const int64_t *) r)[i] :
+                                                  ((const int32_t *) r)[i]);
+                h->count[class_after(u1, u2)][u < SMALL ? small[u] : token_of(rule, u)]++;
+                u2 = u1;
+                u1 = u;
         }
-        for (size_t k = 0; k < STRETCHES; k++) {
-                size_t from = n / STRETCHES * k;
-                count_stretch(r, wide, from, from + STRETCH, small, h);
-        }
-        return STRETCH * STRETCHES;
 }
 
 double
@@ -143,7 +112,9 @@ residual_estimate_sample(const void *r, size_t n, bool wide, size_t count)
 
         if (n == 0)
                 return 0;
-        size_t counted = wide ? count_residuals(r, true, n, &h) :
-                                count_residuals(r, false, n, &h);
-        return histogram_bits(&h, (double) count / (double) counted);
+        if (wide)
+                count_residuals(r, true, n, &h);
+        else
+                count_residuals(r, false, n, &h);
+        return histogram_bits(&h, (double) count / (double) n);
 }

@@ -92,10 +92,16 @@ mark_places(const void *value, bool wide, size_t at, unsigned rarity, uint8_t ma
         }
 }
 
-static inline __attribute__((always_inline)) void
-find_places(struct repeat_finder *f, const struct residuals *r, bool wide)
+/* So rare that some thousand places at most are found among ACTIVE residuals. */
+static unsigned
+rarity_for(size_t active)
 {
-        const unsigned rarity = r->count >= 1 << 18 ? 8 : r->count >= 1 << 16 ? 7 : 6;
+        return active >= 1 << 18 ? 8 : active >= 1 << 16 ? 7 : active >= 1 << 13 ? 5 : 3;
+}
+
+static inline __attribute__((always_inline)) void
+find_places(struct repeat_finder *f, const struct residuals *r, bool wide, unsigned rarity)
+{
         uint8_t mark[BLOCK];
 
         for (size_t at = 0; at + BLOCK + 4 <= r->count; at += BLOCK) {
@@ -126,7 +132,7 @@ survey(const struct residuals *r, bool wide)
         s.active += rest > 0 ? r->count - at : 0;
 
         struct repeat_finder f = { .window = telling_window(r, s.active) };
-        find_places(&f, r, wide);
+        find_places(&f, r, wide, rarity_for(s.active));
         s.repeats = f.seen * SELDOM > f.sampled;
         return s;
 }
