@@ -20,7 +20,7 @@ count_nonzero(const void *value, bool wide, size_t n)
 
 /* ---- repetition ----
  *
- * Places are sampled where four residuals have a hash of a certain kind: the same sequence is
+ * Places are sampled where three residuals have a hash of a certain kind: the same sequence is
  * sampled wherever it lies.  What lies before a place, as much as tells one sequence
  * from another, is hashed and looked up. */
 
@@ -53,7 +53,7 @@ telling_window(const struct residuals *r, size_t active)
         for (size_t i = 0; i < r->count; i += stride)
                 bits += bits_of(residual_get(r, i));
         size_t window = bits == 0 ? 64 : TELLING_BITS * (active / stride) / bits;
-        return window < 4 ? 4 : window > 64 ? 64 : window;
+        return window < 3 ? 3 : window > 64 ? 64 : window;
 }
 
 /* Looks up what lies before residual I, with at least WINDOW behind the first. */
@@ -77,15 +77,15 @@ repeat_finder_look(struct repeat_finder *f, const struct residuals *r, size_t i)
         *slot = hash;
 }
 
-/* MARK gets 1 where the four residuals from AT + I on are of the kind, one in 2^RARITY. */
+/* MARK gets 1 where the three residuals from AT + I on are of the kind, one in 2^RARITY. */
 static inline __attribute__((always_inline)) void
 mark_places(const void *value, bool wide, size_t at, unsigned rarity, uint8_t mark[BLOCK])
 {
-        const uint32_t factor[4] = { 0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F };
+        const uint32_t factor[3] = { 0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35 };
 
         for (size_t i = 0; i < BLOCK; i++) {
                 uint32_t hash = 0;
-                for (size_t k = 0; k < 4; k++)
+                for (size_t k = 0; k < 3; k++)
                         hash += factor[k] * (wide ? (uint32_t) ((const int64_t *) value)[at + i + k] :
                                              (uint32_t) ((const int32_t *) value)[at + i + k]);
                 mark[i] = hash >> (32 - rarity) == 1;
@@ -104,14 +104,14 @@ find_places(struct repeat_finder *f, const struct residuals *r, bool wide, unsig
 {
         uint8_t mark[BLOCK];
 
-        for (size_t at = 0; at + BLOCK + 4 <= r->count; at += BLOCK) {
+        for (size_t at = 0; at + BLOCK + 2 <= r->count; at += BLOCK) {
                 mark_places(r->value, wide, at, rarity, mark);
                 for (size_t i = 0; i < BLOCK; i += 8) {
                         uint64_t eight;
                         memcpy(&eight, mark + i, sizeof eight);
                         for (size_t k = i; eight != 0 && k < i + 8; k++)
-                                if (mark[k] != 0 && at + k + 4 >= f->window)
-                                        repeat_finder_look(f, r, at + k + 4);
+                                if (mark[k] != 0 && at + k + 3 >= f->window)
+                                        repeat_finder_look(f, r, at + k + 3);
                 }
         }
 }
