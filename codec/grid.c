@@ -130,8 +130,10 @@ forward_log(const struct grid *g, const double *x, size_t n, int64_t *out, uint8
 {
         double y[BLOCK];
 
-        log2_block(x, n, y);            /* zeros become -infinity, NaN stays */
+        log2_block(x, n, y);
         forward_scaled(g, y, n, out, missed);
+        for (size_t i = 0; i < n; i++)
+                missed[i] |= !isnormal(x[i]);
 }
 
 /* Key minus offset, if it fits. */

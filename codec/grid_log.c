@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "codec/cpu.h"
+
 /* 2^(j/64), each the nearest double. */
 static const double roots[64] = {
         0x1p+0, 0x1.02c9a3e778061p+0, 0x1.059b0d3158574p+0, 0x1.0874518759bc8p+0,
@@ -30,51 +32,187 @@ static const double roots[64] = {
         0x1.ea4afa2a490dap+0, 0x1.efa1bee615a27p+0, 0x1.f50765b6e4540p+0, 0x1.fa7c1819e90d8p+0,
 };
 
-/* 2^n for -1022 <= n <= 1023. */
-static inline double
-power_of_two(int64_t n)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* OUT[i] of IN[i]; N is a multiple of LANES. */
+typedef void lanes_function(const double *in, size_t n, double *out);
+
+struct log_lanes {
+        lanes_function *exp2;
+        lanes_function *log2;
+};
+
+/* Loops have this fixed length, which compilers turn into vector instructions. */
+#define LANES 64
+
+/* 1.5 * 2^52: the sum with a small number has that, rounded to nearest, in its low
+ * bits. */
+#define MAGIC 0x1.8p52
+
+ALWAYS_INLINE int64_t
+bits_of(double x)
 {
-        uint64_t bits = (uint64_t) (n + 1023) << 52;
-        double   x;
+        int64_t bits;
+
+        memcpy(&bits, &x, sizeof bits);
+        return bits;
+}
+
+ALWAYS_INLINE double
+double_of(int64_t bits)
+{
+        double x;
 
         memcpy(&x, &bits, sizeof x);
         return x;
 }
 
-static inline double
-exp2_one(double y)
-{
-        y = y > -1100 ? y : -1100;      /* NaN as well */
-        y = y < 1100 ? y : 1100;
-        double  nearest = (y * 64 + 0x1.8p52) - 0x1.8p52;
-        double  f = y - nearest * 0x1p-6;
-        int64_t k = (int64_t) nearest;
-        int64_t n = (k - (k & 63)) / 64;
+/* Keeps exponents positive while they are shifted; even. */
+#define BIAS ((uint64_t) 2048)
 
-        double p = 0x1.5d87fe78a6731p-10;
-        p = p * f + 0x1.3b2ab6fba4e77p-7;
-        p = p * f + 0x1.c6b08d704a0c0p-5;
-        p = p * f + 0x1.ebfbdff82c58fp-3;
-        p = p * f + 0x1.62e42fefa39efp-1;
-        p = p * f + 1;
-        /* Two factors, so that subnormal results are rounded once and overflow
-         * comes out as infinity. */
-        int64_t half = n / 2;
-        return roots[k & 63] * p * power_of_two(half) * power_of_two(n - half);
+/* 2^n for -1022 <= n <= 1023, as an unsigned number that wraps around. */
+ALWAYS_INLINE double
+power_of_two(uint64_t n)
+{
+        return double_of((int64_t) ((n + 1023) << 52));
+}
+
+/* Y from -1100 to 1100; NaN becomes one of them.  As integers, magnitudes of doubles
+ * compare without branches. */
+ALWAYS_INLINE double
+clamped(double y)
+{
+        int64_t bits = bits_of(y), magnitude = bits & INT64_MAX, most = bits_of(1100);
+
+        return double_of((magnitude < most ? magnitude : most) | (bits & INT64_MIN));
+}
+
+/* Two factors of a power of two, so that subnormal results are rounded once and overflow
+ * comes out as infinity.  Looking up the roots is a loop of its own. */
+ALWAYS_INLINE void
+exp2_lanes(const double *restrict y, double *restrict out)
+{
+        double  f[LANES], root[LANES];
+        int64_t k[LANES];
+
+        for (size_t i = 0; i < LANES; i++) {
+                double within = clamped(y[i]), sum = within * 64 + MAGIC;
+                f[i] = within - (sum - MAGIC) * 0x1p-6;
+                k[i] = bits_of(sum) - bits_of(MAGIC) + (int64_t) (64 * BIAS);
+        }
+        for (size_t i = 0; i < LANES; i++)
+                root[i] = roots[k[i] & 63];
+        for (size_t i = 0; i < LANES; i++) {
+                /* Halves as of a division that rounds to zero. */
+                uint64_t n = (uint64_t) k[i] >> 6, negative = n < BIAS;
+                uint64_t half = ((n - BIAS + 4 * BIAS + negative) >> 1) - 2 * BIAS;
+                double   p = 0x1.5d87fe78a6731p-10;
+                p = p * f[i] + 0x1.3b2ab6fba4e77p-7;
+                p = p * f[i] + 0x1.c6b08d704a0c0p-5;
+                p = p * f[i] + 0x1.ebfbdff82c58fp-3;
+                p = p * f[i] + 0x1.62e42fefa39efp-1;
+                p = p * f[i] + 1;
+                out[i] = root[i] * p * power_of_two(half) * power_of_two(n - BIAS - half);
+        }
+}
+
+/* x = 2^e * m with m from about sqrt(1/2) to sqrt(2), and log2(m) by the series of the
+ * inverse hyperbolic tangent of (m - 1) / (m + 1), which is below 0.172: 11 terms leave
+ * less than 2^-58.  Right for normal numbers; what others give is no number that a
+ * value has. */
+ALWAYS_INLINE void
+log2_lanes(const double *restrict x, double *restrict out)
+{
+        const int64_t root = 0x3fe6a09e00000000;        /* bits of about sqrt(1/2) */
+
+        for (size_t i = 0; i < LANES; i++) {
+                int64_t bits = bits_of(x[i]) & INT64_MAX;
+                int64_t above = bits - root;
+                int64_t e = (int64_t) ((uint64_t) above >> 52 << 52);
+                double  m = double_of(bits - e);
+                /* The exponent, sign-extended from 12 bits, as a double. */
+                double  exponent = double_of((int64_t) ((((uint64_t) above + ((uint64_t) 2048 << 52))
+                                                         >> 52) | 0x4330000000000000))
+                                   - (0x1p52 + 2048);
+                double  t = (m - 1) / (m + 1), t2 = t * t;
+                double  p = 2.0 / 21;
+                p = p * t2 + 2.0 / 19;
+                p = p * t2 + 2.0 / 17;
+                p = p * t2 + 2.0 / 15;
+                p = p * t2 + 2.0 / 13;
+                p = p * t2 + 2.0 / 11;
+                p = p * t2 + 2.0 / 9;
+                p = p * t2 + 2.0 / 7;
+                p = p * t2 + 2.0 / 5;
+                p = p * t2 + 2.0 / 3;
+                p = p * t2 + 2.0;
+                out[i] = exponent + p * t * 0x1.71547652b82fep+0;
+        }
+}
+
+#define DEFINE_LANES(SUFFIX, TARGET)                                            \
+TARGET static void                                                              \
+exp2_##SUFFIX(const double *y, size_t n, double *out)                           \
+{                                                                               \
+        for (size_t i = 0; i < n; i += LANES)                                   \
+                exp2_lanes(y + i, out + i);                                     \
+}                                                                               \
+                                                                                \
+TARGET static void                                                              \
+log2_##SUFFIX(const double *x, size_t n, double *out)                           \
+{                                                                               \
+        for (size_t i = 0; i < n; i += LANES)                                   \
+                log2_lanes(x + i, out + i);                                     \
+}                                                                               \
+                                                                                \
+static const struct log_lanes lanes_##SUFFIX = { exp2_##SUFFIX, log2_##SUFFIX };
+
+DEFINE_LANES(plain, )
+#if defined(__x86_64__)
+DEFINE_LANES(avx2, TARGET_AVX2)
+DEFINE_LANES(avx512, TARGET_AVX512)
+#endif
+
+static const struct log_lanes *
+log_lanes(void)
+{
+#if defined(__x86_64__)
+        enum cpu_level level = cpu_level();
+
+        if (level == CPU_AVX512)
+                return &lanes_avx512;
+        if (level == CPU_AVX2)
+                return &lanes_avx2;
+#endif
+        return &lanes_plain;
+}
+
+/* F on all of IN, the last few in a block of their own. */
+static void
+apply(lanes_function *f, const double *in, size_t n, double *out)
+{
+        size_t whole = n / LANES * LANES;
+        double rest[LANES], done[LANES];
+
+        f(in, whole, out);
+        if (whole == n)
+                return;
+        for (size_t i = 0; i < LANES; i++)
+                rest[i] = whole + i < n ? in[whole + i] : 1;
+        f(rest, LANES, done);
+        memcpy(out + whole, done, (n - whole) * sizeof *out);
 }
 
 void
 exp2_block(const double *y, size_t n, double *out)
 {
-        for (size_t i = 0; i < n; i++)
-                out[i] = exp2_one(y[i]);
+        apply(log_lanes()->exp2, y, n, out);
 }
 
 void
 log2_block(const double *x, size_t n, double *out)
 {
-        for (size_t i = 0; i < n; i++)
-                out[i] = log2(fabs(x[i]));
+        apply(log_lanes()->log2, x, n, out);
 }
 
 double

@@ -2,7 +2,7 @@
  *
  * exp2_block() is part of the format: IEEE double operations in a fixed order,
  * a table and a polynomial, so it gives the same bits everywhere.
- * log2_block() serves encoders only and may differ between machines.
+ * log2_block() serves encoders only; it gives the same bits everywhere too.
  *
  * Thread safety: any number of threads.
  */
@@ -15,7 +15,7 @@
  * [-1100, 1100], so OUT runs from 0 to infinity. */
 void exp2_block(const double *y, size_t n, double *out);
 
-/* log2(|x|) of finite x that are not zero. */
+/* log2(|x|) of normal numbers within a few units of 2^-52; anything for others. */
 void log2_block(const double *x, size_t n, double *out);
 
 /* How far the middle of the interval log2(1 - E) … log2(1 + E), of width WIDTH,
