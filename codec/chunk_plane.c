@@ -142,16 +142,34 @@ family_decode(const struct plane *p, unsigned head, const struct grid *grid, str
         return family->decode(&field, &side, in, arena, *integers);
 }
 
+#define APPLY_SIGNS(TYPE)                                                       \
+        do {                                                                    \
+                TYPE *v = values;                                               \
+                for (size_t i = 0; i < n; i++)                                  \
+                        v[i] |= (TYPE) ((TYPE) (sign[i] != 0) << (8 * sizeof *v - 1));  \
+        } while (0)
+
 static void
 signs_apply(const struct plane *p, const uint8_t *sign, void *values)
 {
-        uint64_t top = (uint64_t) 1 << (8 * dtype_size(p->dtype) - 1);
+        size_t n = p->count;
 
-        for (size_t i = 0; i < p->count; i++)
-                if (sign[i] != 0)
-                        value_put_bits(p->dtype, values, i,
-                                       value_bits(p->dtype, values, i) | top);
+        switch (dtype_size(p->dtype)) {
+        case 1:
+                APPLY_SIGNS(uint8_t);
+                break;
+        case 2:
+                APPLY_SIGNS(uint16_t);
+                break;
+        case 4:
+                APPLY_SIGNS(uint32_t);
+                break;
+        default:
+                APPLY_SIGNS(uint64_t);
+        }
 }
+
+#undef APPLY_SIGNS
 
 static enum caefs_err
 predicted_decode(const struct plane *p, unsigned head, struct cursor *in, struct arena *arena,

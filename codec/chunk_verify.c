@@ -141,20 +141,37 @@ range_verify(const struct plane *p, const struct plane_bound *b, const void *val
 /* Pieces of float32 that are clearly within one amount: nearly all of most chunks. */
 #define PIECE 4096
 
+/* True when N values are; adds their errors to REPORT. */
+static bool
+floats_clearly_within(const struct plane_bound *b, const float *values, const float *decoded,
+                      size_t n, struct chunk_report *report)
+{
+        double amount = b->amount[0], worst, share;
+
+        if (b->mode == BOUND_ABS) {
+                if (!value_lanes()->within(values, decoded, n, clear_limit(amount), &worst))
+                        return false;
+                share = worst / amount;
+        } else if (!value_lanes()->within_relative(values, decoded, n, amount, &worst, &share)) {
+                return false;
+        }
+        if (report != NULL) {
+                report->worst = fmax(report->worst, worst);
+                report->worst_over_bound = fmax(report->worst_over_bound, share);
+        }
+        return true;
+}
+
 static size_t
 floats_verify(const struct plane *p, const struct plane_bound *b, const float *values,
               const float *decoded, uint8_t *where, struct chunk_report *report)
 {
-        const struct value_lanes *lanes = value_lanes();
         size_t failed = 0, at = 0, whole = p->count / VALUE_LANES_BLOCK * VALUE_LANES_BLOCK;
-        double limit = clear_limit(b->amount[0]), worst;
 
         for (size_t n = PIECE; at < whole; at += n) {
                 n = whole - at < n ? whole - at : n;
-                if (!lanes->within(values + at, decoded + at, n, limit, &worst))
+                if (!floats_clearly_within(b, values + at, decoded + at, n, report))
                         failed += range_verify(p, b, values, decoded, at, at + n, where, report);
-                else if (report != NULL)
-                        report_error(report, b, b->amount[0], 0, worst);
         }
         return failed + range_verify(p, b, values, decoded, whole, p->count, where, report);
 }
@@ -163,8 +180,10 @@ size_t
 plane_verify(const struct plane *p, const struct plane_bound *b, const void *values,
              const void *decoded, uint8_t *where, struct chunk_report *report)
 {
-        if (b->mode == BOUND_ABS && b->namounts == 1 && b->keep == NULL && b->amount[0] > 0
-            && p->dtype == DTYPE_F32)
+        bool one_amount = b->mode != BOUND_LOSSLESS && b->namounts == 1 && b->amount[0] > 0;
+        bool covered = b->mode == BOUND_ABS || (one_amount && b->amount[0] < 1);
+
+        if (p->dtype == DTYPE_F32 && one_amount && covered && b->keep == NULL)
                 return floats_verify(p, b, values, decoded, where, report);
         return range_verify(p, b, values, decoded, 0, p->count, where, report);
 }

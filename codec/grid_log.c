@@ -77,14 +77,15 @@ power_of_two(uint64_t n)
         return double_of((int64_t) ((n + 1023) << 52));
 }
 
-/* Y from -1100 to 1100; NaN becomes one of them.  As integers, magnitudes of doubles
+/* Y from -1100 to 1100; NaN becomes -1100.  As integers, magnitudes of doubles
  * compare without branches. */
 ALWAYS_INLINE double
 clamped(double y)
 {
         int64_t bits = bits_of(y), magnitude = bits & INT64_MAX, most = bits_of(1100);
+        int64_t below = magnitude > bits_of(INFINITY) ? INT64_MIN : bits & INT64_MIN;
 
-        return double_of((magnitude < most ? magnitude : most) | (bits & INT64_MIN));
+        return double_of((magnitude < most ? magnitude : most) | below);
 }
 
 /* Two factors of a power of two, so that subnormal results are rounded once and overflow

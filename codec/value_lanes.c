@@ -65,6 +65,15 @@ magnitude_bits(double x)
         return bits & INT64_MAX;
 }
 
+ALWAYS_INLINE double
+double_of(int64_t bits)
+{
+        double x;
+
+        memcpy(&x, &bits, sizeof x);
+        return x;
+}
+
 /* Largest error of a block, as bits. */
 ALWAYS_INLINE int64_t
 error_block(const float *restrict x, const float *restrict y)
@@ -101,8 +110,61 @@ within_all(const float *x, const float *y, size_t n, double limit, double *worst
                 largest = error > largest ? error : largest;
                 zero |= any_minus_zero(x + i, y + i);
         }
-        memcpy(worst, &largest, sizeof largest);
+        *worst = double_of(largest);
         return !zero && largest <= magnitude_bits(limit);
+}
+
+/* What a block adds: bits of the largest error, and of its share of what is allowed;
+ * TOO_FAR is negative where one is too large. */
+struct relative_errors {
+        int64_t worst, share, too_far;
+};
+
+ALWAYS_INLINE void
+relative_block(const float *restrict x, const float *restrict y, double relative,
+               struct relative_errors *r)
+{
+        int64_t worst = r->worst, largest = r->share, too_far = r->too_far;
+
+        for (size_t i = 0; i < VALUE_LANES_BLOCK; i++) {
+                double  was = x[i], is = y[i];
+                int64_t error = magnitude_bits(is - was);
+                double  allowed = double_of(magnitude_bits(was)) * relative;
+                /* Where nothing is allowed and nothing is wrong the share is 0. */
+                int64_t share = magnitude_bits(double_of(error) / (allowed + 0x1p-1000));
+                too_far |= magnitude_bits(allowed * (1 - 0x1p-50)) - error;
+                worst = error > worst ? error : worst;
+                largest = share > largest ? share : largest;
+        }
+        *r = (struct relative_errors) { worst, largest, too_far };
+}
+
+ALWAYS_INLINE bool
+signs_differ(const float *x, const float *y)
+{
+        int32_t a[VALUE_LANES_BLOCK], b[VALUE_LANES_BLOCK], differ = 0;
+
+        memcpy(a, x, sizeof a);
+        memcpy(b, y, sizeof b);
+        for (size_t i = 0; i < VALUE_LANES_BLOCK; i++)
+                differ |= a[i] ^ b[i];
+        return differ < 0;
+}
+
+ALWAYS_INLINE bool
+relative_all(const float *x, const float *y, size_t n, double relative, double *worst,
+             double *share)
+{
+        struct relative_errors r = { 0 };
+        bool                   differ = false;
+
+        for (size_t i = 0; i < n; i += VALUE_LANES_BLOCK) {
+                relative_block(x + i, y + i, relative, &r);
+                differ |= signs_differ(x + i, y + i);
+        }
+        *worst = double_of(r.worst);
+        *share = double_of(r.share);
+        return !differ && r.too_far >= 0;
 }
 
 #define DEFINE_LANES(SUFFIX, TARGET)                                                    \
@@ -118,7 +180,16 @@ within_##SUFFIX(const float *x, const float *y, size_t n, double limit, double *
         return within_all(x, y, n, limit, worst);                                       \
 }                                                                                       \
                                                                                         \
-static const struct value_lanes lanes_##SUFFIX = { span_##SUFFIX, within_##SUFFIX };
+TARGET static bool                                                                      \
+relative_##SUFFIX(const float *x, const float *y, size_t n, double relative,            \
+                  double *worst, double *share)                                         \
+{                                                                                       \
+        return relative_all(x, y, n, relative, worst, share);                           \
+}                                                                                       \
+                                                                                        \
+static const struct value_lanes lanes_##SUFFIX = {                                      \
+        span_##SUFFIX, within_##SUFFIX, relative_##SUFFIX                               \
+};
 
 DEFINE_LANES(plain, )
 #if defined(__x86_64__)

@@ -31,6 +31,12 @@ struct value_lanes {
         /* True when each |y - x| is at most LIMIT as rounded to double, *WORST being the
          * largest; all are numbers and none is -0. */
         bool (*within)(const float *x, const float *y, size_t n, double limit, double *worst);
+
+        /* True when each |y - x| is clearly within RELATIVE * |x|, RELATIVE being below 1,
+         * and has the sign of x.  *WORST and *SHARE: the largest, and the largest as a
+         * share of what is allowed. */
+        bool (*within_relative)(const float *x, const float *y, size_t n, double relative,
+                                double *worst, double *share);
 };
 
 /* The fastest that this CPU has. */
