@@ -7,6 +7,7 @@
  * next one, the next one is proved, and so on.  Exact storage is always among
  * them, so the search ends.
  */
+#include <math.h>
 #include <string.h>
 
 #include "codec/chunk_search.h"
@@ -51,6 +52,8 @@ add_field(struct search *s, const struct lattice *l, enum family number, bool as
         struct candidate *c = candidate_new(s, head, l);
         c->as_it_is = as_it_is;
         enum caefs_err err = family->encode(&field, s->arena, &c->prediction, &c->bits);
+        if (err == CAEFS_OK && isinf(c->bits))
+                s->ncandidates--;
         c->bits += l->beside_bits + l->table_bits;
         return err;
 }
@@ -189,10 +192,19 @@ candidate_write(const struct candidate *c, struct bytes *out)
 
 /* ---- choice and proof ---- */
 
-/* Codes the N most promising candidates by estimate. */
+/* Codes the N most promising candidates by estimate, and those that left no
+ * residuals: their families have coded all there is. */
 static enum caefs_err
 code_best(struct search *s, size_t n)
 {
+        for (size_t i = 0; i < s->ncandidates; i++) {
+                struct candidate *c = &s->candidate[i];
+                enum caefs_err    err = CAEFS_OK;
+                if (!c->coded && c->prediction.count == 0)
+                        err = candidate_code(s, c);
+                if (err != CAEFS_OK)
+                        return err;
+        }
         for (; n > 0; n--) {
                 struct candidate *best = NULL;
                 for (size_t i = 0; i < s->ncandidates; i++) {

@@ -8,6 +8,7 @@ static const struct family_methods *const families[FAMILY_LIMIT] = {
         [FAMILY_PYRAMID] = &family_pyramid,
         [FAMILY_COLUMN] = &family_column,
         [FAMILY_CAE] = &family_cae,
+        [FAMILY_RECALL] = &family_recall,
 };
 
 const struct family_methods *

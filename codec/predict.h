@@ -27,6 +27,7 @@ enum family {
         FAMILY_PYRAMID = 2,
         FAMILY_COLUMN = 3,
         FAMILY_CAE = 4,
+        FAMILY_RECALL = 5,
         FAMILY_LIMIT = 16
 };
 
@@ -72,7 +73,8 @@ struct family_methods {
 
         /* Searches its own variants (dimensions, strides, orders …) as far as the
          * effort allows, keeps the one that residual_estimate() likes best, and
-         * fills OUT.  *BITS becomes the estimate of side and residuals together. */
+         * fills OUT.  *BITS becomes the estimate of side and residuals together;
+         * INFINITY: the family has nothing to offer, and OUT holds nothing. */
         enum caefs_err (*encode)(const struct field *f, struct arena *arena,
                                  struct prediction *out, double *bits);
 
@@ -91,6 +93,7 @@ extern const struct family_methods family_lorenzo;
 extern const struct family_methods family_pyramid;
 extern const struct family_methods family_column;
 extern const struct family_methods family_cae;
+extern const struct family_methods family_recall;
 
 /* The closed-loop step above, shared by the families.  STEP >= 1. */
 static inline int32_t

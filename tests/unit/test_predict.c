@@ -183,7 +183,7 @@ every_case(const struct family_methods *family, bool wide, int64_t step, bool ho
 }
 
 static const struct family_methods *const families[] = {
-        &family_lorenzo, &family_pyramid, &family_column,
+        &family_lorenzo, &family_pyramid, &family_column, &family_recall,
 };
 
 #define NFAMILIES (sizeof families / sizeof *families)
