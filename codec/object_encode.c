@@ -447,14 +447,14 @@ encode_together(struct encoder *e, unsigned threads, struct object_report *repor
 /* ---- all of it ------------------------------------------------------------------ */
 
 /* Raw bytes of a chunk: larger ones give better ratios, smaller ones faster
- * random reads. */
+ * random reads.  Without a bound what repeats far apart is worth more. */
 static uint64_t
-default_chunk(enum effort effort)
+default_chunk(const struct object_options *o)
 {
-        switch (effort) {
+        switch (o->effort) {
         case EFFORT_FAST: return (uint64_t) 512 << 10;
         case EFFORT_MAX:  return (uint64_t) 8 << 20;
-        default:          return (uint64_t) 2 << 20;
+        default:          return (uint64_t) (o->bound.mode == BOUND_LOSSLESS ? 4 : 2) << 20;
         }
 }
 
@@ -492,7 +492,7 @@ plan(struct encoder *e)
         if (err == CAEFS_OK) {
                 e->index.bound = o->bound;
                 e->index.scope = o->scope;
-                e->index.chunk = o->chunk != 0 ? o->chunk : default_chunk(o->effort);
+                e->index.chunk = o->chunk != 0 ? o->chunk : default_chunk(o);
                 err = index_plan(&e->index, &layout, made);
         }
         free(made);
