@@ -13,12 +13,40 @@ pitch_of(size_t n)
         return (n < ROWS_LANES ? n : (n + ROWS_LANES - 1) / ROWS_LANES * ROWS_LANES) + 2 * ROOM;
 }
 
+#define DEFINE_INTERLEAVE(suffix, TARGET)                                               \
+TARGET static void                                                                      \
+interleave##suffix(const int32_t *restrict even, const int32_t *restrict odd,           \
+                   size_t nodd, int32_t *restrict whole)                                \
+{                                                                                       \
+        for (size_t i = 0; i < nodd; i++) {                                             \
+                whole[2 * i] = even[i];                                                 \
+                whole[2 * i + 1] = odd[i];                                              \
+        }                                                                               \
+}
+
+DEFINE_INTERLEAVE(_plain, )
+#if defined(__x86_64__)
+DEFINE_INTERLEAVE(_avx2, TARGET_AVX2)
+#endif
+
+/* The fastest for this CPU. */
+static void
+choose_interleave(struct canvas *c)
+{
+        c->interleave = interleave_plain;
+#if defined(__x86_64__)
+        if (cpu_level() != CPU_PLAIN)
+                c->interleave = interleave_avx2;
+#endif
+}
+
 enum caefs_err
 canvas_make(struct canvas *c, const size_t extent[AXES], struct arena *arena)
 {
         size_t nrows = extent[0] * extent[1] * extent[2];
         size_t half = pitch_of((extent[FASTEST] + 1) / 2), full = pitch_of(extent[FASTEST]);
         memcpy(c->extent, extent, sizeof c->extent);
+        choose_interleave(c);
         /* A row of half as many points may have the same pitch, so all are as large. */
         full = full > half ? full : half;
         c->known = arena_array(arena, nrows * full + ROWS_LANES, sizeof(int32_t));
@@ -67,19 +95,6 @@ repeat_ends(int32_t *row, size_t n)
         }
 }
 
-#define DEFINE_INTERLEAVE(suffix, TARGET)                                               \
-TARGET static void                                                                      \
-interleave##suffix(const int32_t *restrict even, const int32_t *restrict odd,           \
-                   size_t nodd, int32_t *restrict whole)                                \
-{                                                                                       \
-        for (size_t i = 0; i < nodd; i++) {                                             \
-                whole[2 * i] = even[i];                                                 \
-                whole[2 * i + 1] = odd[i];                                              \
-        }                                                                               \
-}
-
-DEFINE_INTERLEAVE(_plain, )
-
 void
 canvas_end_row(struct canvas *c, const struct pass *p, const size_t index[AXES - 1])
 {
@@ -92,7 +107,7 @@ canvas_end_row(struct canvas *c, const struct pass *p, const size_t index[AXES -
         struct rows whole = rows_in(c, c->next, p->whole[FASTEST], p->spacing);
         int32_t *to = row_of(&whole, index);
         const int32_t *known = row_of(&even, index);
-        interleave_plain(known, row, p->odd[FASTEST], to);
+        c->interleave(known, row, p->odd[FASTEST], to);
         to[p->whole[FASTEST] - 1] = p->even[FASTEST] > p->odd[FASTEST]
                 ? known[p->even[FASTEST] - 1] : row[p->odd[FASTEST] - 1];
         repeat_ends(to, p->whole[FASTEST]);

@@ -36,6 +36,8 @@ struct canvas {
         int32_t *known;                 /* all that is rebuilt so far */
         int32_t *next;                  /* what a pass along axis 3 makes of it */
         int32_t *between;               /* the targets of such a pass */
+        void   (*interleave)(const int32_t *restrict even, const int32_t *restrict odd,
+                             size_t nodd, int32_t *restrict whole);
 };
 
 /* Room for an array; CAEFS_ERR_NOMEM. */
