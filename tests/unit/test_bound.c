@@ -2,7 +2,8 @@
  *
  * Random and adversarial arrays of every dtype, shape, mode and bound through
  * chunk_encode() and chunk_decode(), judged by a comparison of the test's own.
- * CAEFS_TEST_LONG=1 runs many more cases, CAEFS_TEST_SEED=N begins with another one.
+ * CAEFS_TEST_LONG=1 runs many more cases, CAEFS_TEST_CASES=N that many;
+ * CAEFS_TEST_SEED=N begins with another one.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -141,12 +142,20 @@ run_trial(uint64_t seed, struct arena *arena)
         bytes_free(&coded);
 }
 
+static bool
+long_test(void)
+{
+        const char *text = getenv("CAEFS_TEST_LONG");
+
+        return text != NULL && *text == '1';
+}
+
 static void
 test_random_arrays(void **state)
 {
-        const char  *text = getenv("CAEFS_TEST_LONG");
+        const char  *count = getenv("CAEFS_TEST_CASES");
         const char  *from = getenv("CAEFS_TEST_SEED");
-        uint64_t     cases = text != NULL && *text == '1' ? 200000 : 1000;
+        uint64_t     cases = count != NULL ? strtoull(count, NULL, 10) : long_test() ? 200000 : 1000;
         uint64_t     first = from != NULL ? strtoull(from, NULL, 10) : 1;
         struct arena arena = { 0 };
 

@@ -4,7 +4,8 @@
  * order, every dtype) under every mode, scope and effort through object_encode(),
  * then changed in places and rewritten.  What is served is judged by
  * tools/judge.c, which has an opinion of its own about what a bound is.
- * CAEFS_TEST_LONG=1 runs many more cases, CAEFS_TEST_SEED=N begins with another one.
+ * CAEFS_TEST_LONG=1 runs many more cases, CAEFS_TEST_CASES=N that many;
+ * CAEFS_TEST_SEED=N begins with another one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -232,12 +233,20 @@ run_trial(uint64_t seed)
         trial_free(&first);
 }
 
+static bool
+long_test(void)
+{
+        const char *text = getenv("CAEFS_TEST_LONG");
+
+        return text != NULL && *text == '1';
+}
+
 static void
 test_random_files(void **state)
 {
-        const char *text = getenv("CAEFS_TEST_LONG");
+        const char *count = getenv("CAEFS_TEST_CASES");
         const char *from = getenv("CAEFS_TEST_SEED");
-        uint64_t    cases = text != NULL && *text == '1' ? 100000 : 400;
+        uint64_t    cases = count != NULL ? strtoull(count, NULL, 10) : long_test() ? 100000 : 400;
         uint64_t    first = from != NULL ? strtoull(from, NULL, 10) : 1;
 
         (void) state;
