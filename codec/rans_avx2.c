@@ -129,7 +129,7 @@ rans_decode_avx2(struct rans_lanes *lanes, const struct rans_steps *steps, uint8
         for (unsigned k = 0; k < 4 * n; k++)
                 state[k] = _mm256_loadu_si256((const __m256i *) lanes->state + k);
         /* 16 bytes are loaded for eight words at most; 14 of them may be too many. */
-        for (; t < nsteps && lanes->end - word >= 2 * RANS_LANES + 16; t++) {
+        for (; t < nsteps && lanes->end - word >= 64 * (ptrdiff_t) n + 16; t++) {
                 /* Tokens of a step give no context to each other. */
                 for (unsigned half = 0; half < n; half++, tokens += 32) {
                         __m256i class = classes_at(steps, before, tokens);

@@ -128,7 +128,7 @@ decode_steps(struct rans_lanes *lanes, const struct rans_steps *steps, uint8_t *
         for (unsigned k = 0; k < n; k++)
                 state[k] = _mm512_loadu_si512(lanes->state + 16 * k);
         /* 32 bytes are loaded for sixteen words at most; some may be too many. */
-        for (; t < nsteps && end - word >= 2 * RANS_LANES + 32; t++, tokens += count) {
+        for (; t < nsteps && end - word >= 2 * (ptrdiff_t) count + 32; t++, tokens += count) {
                 if (!keeps)
                         last = load_lanes(tokens - s.distance[0], count);
                 __m512i class = look_up_sums(&classes, s.distance, last, tokens, count);

@@ -44,23 +44,26 @@ static size_t
 decode_scalar(struct rans_lanes *lanes, const struct rans_steps *steps, uint8_t *tokens,
               size_t nsteps)
 {
-        unsigned count = lanes->count;
+        /* Copies: a token that is stored might change what pointers lead to. */
+        const struct rans_steps s = *steps;
+        struct rans_lanes now = *lanes;
+        size_t t = 0;
 
-        for (size_t t = 0; t < nsteps; t++, tokens += count) {
-                if (lanes->end - lanes->word < 2 * RANS_LANES)
-                        return t;
+        for (; t < nsteps && now.end - now.word >= 2 * (ptrdiff_t) now.count; t++) {
                 uint8_t class[RANS_LANES];
-                for (unsigned l = 0; l < count; l++)
-                        class[l] = (uint8_t) class_at(steps, tokens + l);
-                for (unsigned l = 0; l < count; l++) {
-                        uint32_t x = decode_token(steps, class[l], lanes->state[l], tokens + l);
-                        uint32_t more = x << 16 | lanes->word[0] | (uint32_t) lanes->word[1] << 8;
+                for (unsigned l = 0; l < now.count; l++)
+                        class[l] = (uint8_t) class_at(&s, tokens + l);
+                for (unsigned l = 0; l < now.count; l++) {
+                        uint32_t x = decode_token(&s, class[l], now.state[l], tokens + l);
+                        uint32_t more = x << 16 | now.word[0] | (uint32_t) now.word[1] << 8;
                         bool low = x < RANS_LOW;
-                        lanes->state[l] = low ? more : x;
-                        lanes->word += low ? 2 : 0;
+                        now.state[l] = low ? more : x;
+                        now.word += low ? 2 : 0;
                 }
+                tokens += now.count;
         }
-        return nsteps;
+        *lanes = now;
+        return t;
 }
 
 uint8_t *

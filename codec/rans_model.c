@@ -17,9 +17,13 @@ static const uint32_t power_of_two[16] = {
 void
 rans_contexts_of(struct rans_contexts *c, const struct rans_model *m)
 {
+        uint8_t level[RANS_SUMS];
+
         c->nclasses = m->nclasses;
+        for (unsigned sum = 0; sum < RANS_SUMS; sum++)
+                level[sum] = rans_level_of((uint8_t) sum);
         for (unsigned sum = RANS_SUMS; sum-- > 0;) {
-                uint8_t class = m->class_of_level[rans_level_of((uint8_t) sum)];
+                uint8_t class = m->class_of_level[level[sum]];
                 c->class_of_sum[sum] = class;
                 c->class_start[class] = (uint8_t) sum;
         }
