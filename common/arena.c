@@ -1,7 +1,6 @@
 /* common/arena.c - a stack of malloc'ed blocks. */
 #include "common/arena.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -26,12 +25,12 @@ _Static_assert(sizeof(struct arena_block) <= ALIGNMENT, "header fits its unit");
 static struct arena_block *
 block_new(size_t size)
 {
-        bool                huge = size >= HUGE_PAGE;
-        struct arena_block *block = aligned_alloc(huge ? HUGE_PAGE : ALIGNMENT,
-                                                  ALIGNMENT + size);
+        size_t              page = size >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+        size_t              whole = (ALIGNMENT + size + page - 1) / page * page;
+        struct arena_block *block = aligned_alloc(page, whole);
 
-        if (block != NULL && huge)
-                (void) madvise(block, ALIGNMENT + size, MADV_HUGEPAGE);
+        if (block != NULL && page == HUGE_PAGE)
+                (void) madvise(block, whole, MADV_HUGEPAGE);
         if (block != NULL)
                 *block = (struct arena_block) { .size = size };
         return block;

@@ -63,11 +63,12 @@ uint64_t file_memory_limit(void)
 void *file_memory(size_t size)
 {
         const size_t huge_page = (size_t)1 << 21;
-        void *memory = aligned_alloc(huge_page, size);
+        size_t whole = (size + huge_page - 1) / huge_page * huge_page;
+        void *memory = aligned_alloc(huge_page, whole);
 
         if (memory == NULL)
                 return NULL;
-        (void)madvise(memory, size, MADV_HUGEPAGE);
+        (void)madvise(memory, whole, MADV_HUGEPAGE);
         memset(memory, 0, size);
         return memory;
 }
