@@ -13,7 +13,7 @@
 
 /* What a grid is judged by. */
 #define PIECES       6
-#define PIECE_VALUES 4096
+#define PIECE_VALUES 2048
 
 #define MAX_JUDGED 12
 

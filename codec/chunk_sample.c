@@ -10,7 +10,7 @@
 #include "codec/chunk_search.h"
 
 /* Values of the box, at most. */
-static const size_t sample_values[] = { 8192, 16384 };
+static const size_t sample_values[] = { 8192, 8192 };
 
 /* The family that decodes faster is preferred by effort: the pyramid must save so much. */
 static const double pyramid_weight[] = { 1.2, 1.0 };
@@ -28,7 +28,7 @@ sample_pays(const struct search *s)
 {
         enum effort effort = s->options->effort;
 
-        return effort != EFFORT_MAX && s->plane->count >= 4 * sample_values[effort]
+        return effort != EFFORT_MAX && s->plane->count >= 8 * sample_values[effort]
                 && (effort == EFFORT_FAST || !s->fill.repeats);
 }
 
