@@ -333,7 +333,8 @@ add_all(struct search *s)
         return err;
 }
 
-/* Only what a part of the plane has chosen. */
+/* Only what a part of the plane has chosen; the second where it is about as good as the
+ * first turned out to be. */
 static enum caefs_err
 add_chosen(struct search *s)
 {
@@ -341,16 +342,24 @@ add_chosen(struct search *s)
         size_t         n;
         enum caefs_err err = sample_choose(s, choice, &n);
 
-        for (size_t i = 0; i < n && err == CAEFS_OK; i++) {
-                const struct lattice *l = &s->lattice[0];
-                if (i == 0 || choice[i].proposal != choice[0].proposal) {
-                        l = &s->lattice[s->nlattices];
-                        err = lattice_add(s, choice[i].proposal);
-                }
-                if (err == CAEFS_OK)
-                        err = candidate_add(s, l, choice[i].family);
-        }
+        if (err == CAEFS_OK && n > 0)
+                err = lattice_add(s, choice[0].proposal);
+        for (size_t i = 0; i < n && err == CAEFS_OK; i++)
+                if (s->ncandidates == 0 || choice[i].bits < CHOICE_CLOSE * s->candidate[0].bits)
+                        err = candidate_add(s, &s->lattice[0], choice[i].family);
         return err;
+}
+
+/* How many candidates are coded in full. */
+static size_t
+finalists_of(const struct search *s, bool sampled)
+{
+        const struct candidate *c = s->candidate;
+        size_t                  n = finalists(s->options->effort);
+
+        if (!sampled || s->ncandidates < 2)
+                return n;
+        return fmax(c[0].bits, c[1].bits) < CHOICE_CLOSE * fmin(c[0].bits, c[1].bits) ? n : 1;
 }
 
 /* A bound that leaves a small part of values that hardly repeat is out of reach for the
@@ -370,10 +379,11 @@ search_run(struct search *s, void *decoded, struct candidate **winner)
 {
         enum caefs_err err = search_propose(s);
 
+        bool sampled = err == CAEFS_OK && sample_pays(s);
         if (err == CAEFS_OK)
-                err = sample_pays(s) ? add_chosen(s) : add_all(s);
+                err = sampled ? add_chosen(s) : add_all(s);
         if (err == CAEFS_OK)
-                err = code_best(s, finalists(s->options->effort));
+                err = code_best(s, finalists_of(s, sampled));
         if (err == CAEFS_OK)
                 err = code_as_they_are(s);
         const struct candidate *best = smallest(s);

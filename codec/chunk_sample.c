@@ -15,8 +15,14 @@ static const size_t sample_values[] = { 8192, 8192 };
 /* The family that decodes faster is preferred by effort: the pyramid must save so much. */
 static const double pyramid_weight[] = { 1.2, 1.0 };
 
-/* A second choice is tried too where it is estimated within this of the best. */
-#define CLOSE 1.01
+/* Above FAST the pyramid is not tried on the part: to search its plan takes as long there
+ * as on the whole plane, and it mostly wins. */
+static bool
+is_left_for_whole(const struct search *part, unsigned family)
+{
+        return part->options->effort != EFFORT_FAST && family == FAMILY_PYRAMID
+                && part->options->family == 0;
+}
 
 struct box {
         struct shape shape;
@@ -117,37 +123,45 @@ part_try(const struct search *s, struct search *part)
                 err = lattice_add(part, &part->proposal[i]);
                 for (unsigned f = 1; f < FAMILY_LIMIT && err == CAEFS_OK; f++)
                         if (applies_to_whole(s, part->proposal[i].grid, f)
+                            && !is_left_for_whole(part, f)
                             && !(f == FAMILY_PYRAMID && is_rough(part)))
                                 err = candidate_add(part, &part->lattice[i], (enum family) f);
         }
         return err;
 }
 
+/* The cheapest candidate of the part, as a choice; false when there is none. */
+static bool
+part_best(const struct search *s, const struct search *part, struct choice *best)
+{
+        double scale = (double) s->plane->count / (double) part->plane->count;
+
+        best->bits = INFINITY;
+        for (size_t i = 0; i < part->ncandidates; i++) {
+                const struct candidate *c = &part->candidate[i];
+                enum family family = (enum family) (c->head & HEAD_FAMILY);
+                double      bits = whole_bits(c, scale)
+                        * (family == FAMILY_PYRAMID ? pyramid_weight[s->options->effort] : 1);
+                if (bits < best->bits)
+                        *best = (struct choice) { &s->proposal[c->lattice - part->lattice],
+                                                  family, bits };
+        }
+        return part->ncandidates > 0;
+}
+
+/* The best of the part, after the pyramid where that was left for the whole plane. */
 static void
 part_rank(const struct search *s, const struct search *part, struct choice *choice, size_t *n)
 {
-        double bits[MAX_CHOICES] = { INFINITY, INFINITY };
-        double scale = (double) s->plane->count / (double) part->plane->count;
-        enum effort effort = s->options->effort;
+        struct choice best;
 
-        for (size_t i = 0; i < part->ncandidates; i++) {
-                const struct candidate *c = &part->candidate[i];
-                struct choice now = { &s->proposal[c->lattice - part->lattice],
-                                      (enum family) (c->head & HEAD_FAMILY) };
-                double cost = whole_bits(c, scale)
-                        * (now.family == FAMILY_PYRAMID ? pyramid_weight[effort] : 1);
-                if (cost < bits[0]) {
-                        bits[1] = bits[0];
-                        choice[1] = choice[0];
-                        bits[0] = cost;
-                        choice[0] = now;
-                } else if (cost < bits[1]) {
-                        bits[1] = cost;
-                        choice[1] = now;
-                }
-        }
-        bool both = effort == EFFORT_BALANCED && bits[1] < CLOSE * bits[0];
-        *n = part->ncandidates == 0 ? 0 : both ? 2 : 1;
+        *n = 0;
+        if (!part_best(s, part, &best))
+                return;
+        if (is_left_for_whole(part, FAMILY_PYRAMID)
+            && applies_to_whole(s, best.proposal->grid, FAMILY_PYRAMID))
+                choice[(*n)++] = (struct choice) { best.proposal, FAMILY_PYRAMID, 0 };
+        choice[(*n)++] = best;
 }
 
 enum caefs_err

@@ -91,7 +91,11 @@ enum caefs_err candidate_add(struct search *s, const struct lattice *l, enum fam
 struct choice {
         const struct proposal *proposal;
         enum family            family;
+        double                 bits;    /* estimate for the whole plane; 0: not known */
 };
+
+/* A second choice is of use where it is estimated within this of the best. */
+#define CHOICE_CLOSE 1.01
 
 #define MAX_CHOICES 2
 
@@ -100,7 +104,7 @@ struct choice {
 bool sample_pays(const struct search *s);
 
 /* Tries every proposal and family on a part of the plane; CHOICE becomes the *N
- * that are worth to be tried on all of it, best first. */
+ * that may be worth to be tried on all of it, in this order. */
 enum caefs_err sample_choose(const struct search *s, struct choice choice[MAX_CHOICES],
                              size_t *n);
 
