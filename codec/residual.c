@@ -32,12 +32,24 @@ is_empty(const struct residuals *r)
         return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
-/* Mixing decodes one to five million residuals a second; zero blocks cost it next to
- * nothing.  It is for sequences that take a few milliseconds, at EFFORT_MAX a quarter of
- * a second, or where so few blocks are not zero that reading stays fast nevertheless. */
-#define BRIEF_ACTIVE     4096           /* residuals outside zero blocks */
-#define BRIEF_ACTIVE_MAX ((size_t) 1 << 18)
-#define SPARSE_SHARE     8              /* or one block in this many is not zero */
+/* Mixing decodes about half a million residuals a second; zero blocks cost it next to
+ * nothing.  It is for sequences that take two milliseconds at most, at EFFORT_MAX half a
+ * second, or where so few blocks are not zero that reading stays above twenty MB/s. */
+struct patience {
+        size_t brief;           /* residuals outside zero blocks */
+        size_t share;           /* or one block in this many is not zero */
+};
+static const struct patience patience[] = {
+        [EFFORT_FAST] = { 0, SIZE_MAX },
+        [EFFORT_BALANCED] = { 1024, 8 },
+        [EFFORT_MAX] = { (size_t) 1 << 18, 8 },
+};
+
+static bool
+is_brief(size_t active, size_t count, enum effort effort)
+{
+        return active <= patience[effort].brief || active <= count / patience[effort].share;
+}
 
 /* What encode() has so far. */
 struct trial {
@@ -83,8 +95,7 @@ try_coders(struct trial *t)
 
         struct residual_survey s = residual_survey_of(t->r);
         bool max = t->effort == EFFORT_MAX;
-        bool brief = s.active <= (max ? BRIEF_ACTIVE_MAX : BRIEF_ACTIVE) ||
-                s.active <= t->r->count / SPARSE_SHARE;
+        bool brief = is_brief(s.active, t->r->count, t->effort);
         if ((max && brief) || s.repeats)
                 err = try_coder(t, CODER_GENERAL, max || brief ? 0 : WORTH_GENERAL);
         if (err == CAEFS_OK && s.nonzero < t->r->count / (max ? 4 : 16))
