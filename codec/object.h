@@ -12,8 +12,20 @@
  * today.  A previous object that needs a model is rewritten with that model, not with
  * options.model: what it carries could not be read otherwise.
  *
- * Memory: encoding and decoding use a small multiple of the chunk size for each
- * thread, whatever the size of the file.
+ * Memory: does not depend on the size of the file but for the index, 16 bytes a chunk
+ * in memory.  Each encoding thread holds one chunk's raw bytes and what is tried on it,
+ * at most two coded chunks wait for each, and object_read_chunk() needs what its arena
+ * keeps.  Measured, rounded up:
+ *
+ *             fixed     bytes a value of the chunk       a float32 chunk of usual size
+ *                       encoding   lossless  decoding    encoding    decoding
+ *   fast      8 MiB      64        128        32         10 MiB       7 MiB
+ *   balanced  32 MiB     96        192        32         44 MiB      18 MiB
+ *   max       64 MiB    192        256        32        205 MiB      52 MiB
+ *
+ * What is fixed are adaptive models and the compression libraries' dictionaries.  A bound
+ * relative to the range of columns adds 24 bytes for each, a rewrite about three chunks.
+ * tests/unit/test_memory.c holds the code to this.
  *
  * Thread safety: a struct object is immutable after object_open() and may be
  * used by any number of threads, each with its own arena.
