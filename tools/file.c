@@ -55,7 +55,7 @@ uint64_t file_memory_limit(void)
         uint64_t quarter = pages > 0 && size > 0
                                    ? (uint64_t)pages * (uint64_t)size / 4
                                    : (uint64_t)64 << 20;
-        uint64_t most = (uint64_t)1 << 30;
+        uint64_t most = (uint64_t)256 << 20;
 
         return quarter < most ? quarter : most;
 }
