@@ -43,7 +43,7 @@ add_field(struct search *s, const struct lattice *l, enum family number, bool as
                 .effort = s->options->effort,
         };
 
-        if (family == NULL || (family->needs_model && s->plane->model == NULL)
+        if (l->again || family == NULL || (family->needs_model && s->plane->model == NULL)
             || (s->options->family != 0 && s->options->family != (int) number)
             || s->ncandidates == MAX_CANDIDATES || !family->applies(&field))
                 return CAEFS_OK;
@@ -313,7 +313,7 @@ code_as_they_are(struct search *s)
 static size_t
 finalists(enum effort effort)
 {
-        return effort == EFFORT_FAST ? 1 : effort == EFFORT_BALANCED ? 2 : 5;
+        return effort == EFFORT_FAST ? 1 : effort == EFFORT_BALANCED ? 3 : 5;
 }
 
 /* Every proposal with every family. */

@@ -112,6 +112,25 @@ estimate_beside(struct lattice *l, size_t n)
                 l->table_bits += BITS_A_KEY * l->grid[c].ntable;
 }
 
+/* Whether an earlier lattice has the same integers: a decimal grid and a binary one of
+ * whole numbers do. */
+static bool
+was_laid(const struct search *s, const struct lattice *l)
+{
+        size_t n = s->plane->count, width = l->grid->wide ? 8 : 4;
+
+        for (size_t i = 0; i < s->nlattices; i++) {
+                const struct lattice *other = &s->lattice[i];
+                if (other->grid->wide == l->grid->wide && other->grid->step == l->grid->step
+                    && (other->sign == NULL) == (l->sign == NULL)
+                    && other->table_bits <= l->table_bits
+                    && memcmp(other->integers, l->integers, n * width) == 0
+                    && memcmp(other->hole, l->hole, n) == 0)
+                        return true;
+        }
+        return false;
+}
+
 enum caefs_err
 lattice_add(struct search *s, const struct proposal *proposal)
 {
@@ -142,6 +161,7 @@ lattice_add(struct search *s, const struct proposal *proposal)
                         return CAEFS_ERR_NOMEM;
         }
         estimate_beside(&l, p->count);
+        l.again = was_laid(s, &l);
         s->lattice[s->nlattices++] = l;
         return CAEFS_OK;
 }

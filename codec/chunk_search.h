@@ -32,6 +32,7 @@ struct lattice {
         uint8_t     *hole;              /* (count) */
         bool         holes;             /* any */
         uint8_t     *sign;              /* (count), or NULL: no sign is set */
+        bool         again;             /* as an earlier one: not to be tried */
         double       beside_bits;       /* estimate for holes and signs */
         double       table_bits;        /* estimate for tables */
 };

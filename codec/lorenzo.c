@@ -255,7 +255,7 @@ static size_t
 window_start(const struct search *s, size_t w)
 {
         size_t room = s->field->geometry.count - s->window;
-        return (size_t) ((double) room * ((double) w + 0.5) / (double) s->nwindows);
+        return sample_window(w, s->nwindows, room);
 }
 
 /* What the differences of the sample reach: each window, and each as far back as any

@@ -5,7 +5,7 @@
 
 #include "codec/residual.h"
 
-#define WINDOW 512
+#define WINDOW 128
 
 size_t
 sample_size(size_t count, enum effort effort)
@@ -31,8 +31,7 @@ sample_estimate(const void *residual, size_t count, bool wide, size_t wanted, st
         if (windows == NULL)
                 return residual_estimate_sample(residual, count, wide, count);
         for (size_t w = 0; w < nwindows; w++) {
-                size_t start = (size_t) ((double) (count - WINDOW) * ((double) w + 0.5) /
-                                         (double) nwindows);
+                size_t start = sample_window(w, nwindows, count - WINDOW);
                 memcpy(windows + w * WINDOW * size, (const uint8_t *) residual + start * size,
                        WINDOW * size);
         }
