@@ -297,12 +297,19 @@ grids_for(const struct search *s, size_t column, struct judged_grids *all)
 
 /* ---- for the plane ---- */
 
-/* How many proposals are worth the time, and how much worse than the best by
- * estimate they may be. */
+/* How many proposals are worth the time. */
 static size_t
 proposals_wanted(enum effort effort)
 {
         return effort == EFFORT_FAST ? 1 : effort == EFFORT_BALANCED ? 3 : 6;
+}
+
+/* How much worse than the best by estimate they may be.  The estimate knows nothing of
+ * what recurs, which is most on exact grids. */
+static double
+proposals_within(enum effort effort)
+{
+        return effort == EFFORT_MAX ? 4 : 1.5;
 }
 
 static void
@@ -323,7 +330,7 @@ propose_for_plane(struct search *s)
                 struct grid *grid = arena_array(s->arena, 1, sizeof *grid);
                 if (grid == NULL)
                         return CAEFS_ERR_NOMEM;
-                if (i > 0 && all.of[i].bits > 1.5 * all.of[0].bits)
+                if (i > 0 && all.of[i].bits > proposals_within(s->options->effort) * all.of[0].bits)
                         break;
                 *grid = all.of[i].grid;
                 add_proposal(s, grid, 1, s->fill.far);
