@@ -288,7 +288,7 @@ static void
 test_seal_damage(void **state)
 {
         struct fixture           *f = *state;
-        size_t                    n = 8 << 20, good = 0, bad = 0, got;
+        size_t                    n = 16 << 20, good = 0, bad = 0, got;
         char                     *noise = malloc(n), *buffer = malloc(65536);
         char                      command[512];
         struct store_file        *file;
