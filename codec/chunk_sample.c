@@ -34,7 +34,8 @@ sample_pays(const struct search *s)
 {
         enum effort effort = s->options->effort;
 
-        return effort != EFFORT_MAX && s->plane->count >= 8 * sample_values[effort]
+        return effort != EFFORT_MAX && s->plane->model == NULL
+                && s->plane->count >= 8 * sample_values[effort]
                 && (effort == EFFORT_FAST || !s->fill.repeats);
 }
 

@@ -101,7 +101,8 @@ struct choice {
 #define MAX_CHOICES 2
 
 /* True when the plane is so large that a part of it should choose.  Where values repeat
- * the best coding may lie in what is far apart, which no part shows. */
+ * the best coding may lie in what is far apart, which no part shows; a model's blocks
+ * begin where the plane does. */
 bool sample_pays(const struct search *s);
 
 /* Tries every proposal and family on a part of the plane; CHOICE becomes the *N
