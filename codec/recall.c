@@ -186,6 +186,8 @@ recall_decode(const struct field_geometry *g, struct cursor *side, struct cursor
                 if (side->failed || lag[i] == 0)
                         return caefs_fail(CAEFS_ERR_CORRUPT, "recall: a distance is out of range");
         }
+        if (lag[0] >= lag[1])
+                return caefs_fail(CAEFS_ERR_CORRUPT, "recall: left is as far as above");
         if (!recall_begin(&m, g, lag, arena))
                 return caefs_fail(CAEFS_ERR_NOMEM, "recall: no memory for %zu values", g->count);
         enum caefs_err err = recall_mixed_decode(&m, g, arena, side);

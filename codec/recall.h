@@ -51,11 +51,12 @@ struct recall_view {
         int64_t  expected;                      /* by the gradient */
 };
 
-/* Lags are at most this, 1 at least. */
+/* Lags are at most this, 1 at least; that to the left is less than that above, so that
+ * what is above to the right is known. */
 static inline size_t
 recall_longest_lag(const struct field_geometry *g)
 {
-        return g->count / 2 + 1;
+        return g->count / 2 + 2;
 }
 
 /* For the integers of G.  False when memory is out. */

@@ -530,10 +530,37 @@ test_registry(void **state)
         assert_null(family_by_name("no such family"));
 }
 
+/* Above to the right must lie before the value itself. */
+static void
+test_recall_distances(void **state)
+{
+        (void) state;
+        static const size_t left[] = { 1, 3, 4, 500, 3 }, above[] = { 3, 3, 3, 1, 503 };
+        struct field_geometry g = {
+                .shape = { 1, { 1000 } }, .count = 1000, .step = 1, .scope = SCOPE_ARRAY
+        };
+        int32_t grid[1000];
+        for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+                struct arena arena = { 0 };
+                struct bytes side = { 0 };
+                bytes_put_varint(&side, left[i]);
+                bytes_put_varint(&side, above[i]);
+                bytes_put_varint(&side, 7);
+                struct cursor in = cursor_of(side.data, side.size), none = cursor_of(NULL, 0);
+                assert_int_equal(family_recall.decode(&g, &in, &none, &arena, grid),
+                                 CAEFS_ERR_CORRUPT);
+                const char *said = caefs_detail();
+                assert_true((strstr(said, "left") != NULL) == (left[i] >= above[i]));
+                bytes_free(&side);
+                arena_free(&arena);
+        }
+}
+
 int
 main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_recall_distances),
                 cmocka_unit_test(test_registry),
                 cmocka_unit_test(test_difference_window),
                 cmocka_unit_test(test_differences),
