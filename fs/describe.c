@@ -204,3 +204,50 @@ describe_model(const struct model *m)
                          "train_loss", real(info->train_loss),
                          "validation_loss", real(info->validation_loss));
 }
+
+static void
+add_user(void *context, bool by_property, const char *path)
+{
+        json_t *users = json_object_get(context, by_property ? "directories" : "files");
+
+        json_array_append_new(users, json_string(path));
+}
+
+/* How it was trained; null when nobody knows, or when it is not JSON. */
+static enum caefs_err
+read_record(struct store *s, uint64_t hash, json_t **out)
+{
+        struct bytes text = { 0 };
+        const enum caefs_err err = store_model_record(s, hash, &text);
+
+        *out = json_loadb((const char *) text.data, text.size, 0, NULL);
+        if (*out == NULL)
+                *out = json_null();
+        bytes_free(&text);
+        return err;
+}
+
+enum caefs_err
+describe_stored_model(struct store *s, uint64_t hash, json_t **out)
+{
+        const struct model *m;
+        json_t *record;
+        size_t size;
+        enum caefs_err err = store_model_find(s, hash, &m);
+
+        if (err != CAEFS_OK)
+                return err;
+        *out = describe_model(m);
+        model_blob(m, &size);
+        err = read_record(s, hash, &record);
+        json_object_set_new(*out, "hash", hash_or_null(hash));
+        json_object_set_new(*out, "bytes", integer(size));
+        json_object_set_new(*out, "directories", json_array());
+        json_object_set_new(*out, "files", json_array());
+        json_object_set_new(*out, "record", record);
+        if (err == CAEFS_OK)
+                err = store_model_users(s, hash, DESCRIBE_USERS, add_user, *out);
+        if (err != CAEFS_OK)
+                json_decref(*out);
+        return err;
+}

@@ -37,4 +37,12 @@ enum caefs_err describe_models(struct store *s, json_t **out);         /* an arr
 /* A model's own words: family, layers, parameters, bound, training. */
 json_t *describe_model(const struct model *m);
 
+/* The same with what the store knows of it:
+ *     "hash", "bytes", "directories": paths that have it as their property, "files": paths
+ *     that cannot be read without it (of both the first DESCRIBE_USERS), "record": how
+ *     it was trained, or null
+ * CAEFS_ERR_NO_ENTRY. */
+#define DESCRIBE_USERS 16
+enum caefs_err describe_stored_model(struct store *s, uint64_t hash, json_t **out);
+
 #endif

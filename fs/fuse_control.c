@@ -22,6 +22,7 @@
 
 enum node {
         NODE_DIRECTORY, NODE_STORE, NODE_SYNC, NODE_EXPLAIN, NODE_MODELS_JSON, NODE_MODELS,
+        NODE_MODEL_JSON, NODE_RECORD,
         NODE_COUNT,
         NODE_MODEL = NODE_COUNT,        /* any file in models/ */
 };
@@ -36,6 +37,8 @@ static const struct {
         [NODE_EXPLAIN]     = { "explain", S_IFREG | 0666 },
         [NODE_MODELS_JSON] = { "models.json", S_IFREG | 0444 },
         [NODE_MODELS]      = { "models", S_IFDIR | 0755 },
+        [NODE_MODEL_JSON]  = { "model", S_IFREG | 0666 },
+        [NODE_RECORD]      = { "record", S_IFREG | 0644 },
 };
 
 /* An open control file; protected by its lock, since a program may read and write
@@ -44,8 +47,9 @@ struct control_handle {
         pthread_mutex_t        lock;
         enum node              node;
         uint64_t               hash;            /* NODE_MODEL; constant */
-        bool                   upload;          /* NODE_MODEL, opened for writing; constant */
-        bool                   installed;       /* the upload has become a model */
+        bool                   upload;          /* NODE_MODEL, NODE_RECORD, opened for writing;
+                                                 * constant */
+        bool                   installed;       /* the upload was taken over */
         struct bytes           bytes;           /* what is read, or what was uploaded */
         struct control_job    *job;             /* NODE_SYNC, once it has been told what */
         struct control_handle *next, *previous; /* protected by control.lock */
@@ -232,7 +236,7 @@ is_uploading(struct control *c, fuse_ino_t inode, struct store_model *out)
 
         pthread_mutex_lock(&c->lock);
         for (h = c->handles; h != NULL; h = h->next)
-                if (h->upload && inode_of_model(h->hash) == inode)
+                if (h->upload && h->node == NODE_MODEL && inode_of_model(h->hash) == inode)
                         break;
         if (h != NULL)
                 *out = (struct store_model) { .hash = h->hash, .created = c->since.tv_sec };
@@ -522,7 +526,8 @@ control_open(fuse_req_t req, fuse_ino_t inode, struct fuse_file_info *fi)
                 return;
         }
         h = handle_new(c, node_of(inode), m.hash,
-                       node_of(inode) == NODE_MODEL && (fi->flags & O_ACCMODE) != O_RDONLY);
+                       (node_of(inode) == NODE_MODEL || node_of(inode) == NODE_RECORD) &&
+                       (fi->flags & O_ACCMODE) != O_RDONLY);
         if (h == NULL) {
                 adapter_reply(req, CAEFS_ERR_NOMEM);
                 return;
@@ -653,6 +658,24 @@ sync_tree(struct control *c, struct control_handle *h, store_inode inode)
         return control_job_start(c->store, inode, &h->job);
 }
 
+/* "HASH\n" */
+static enum caefs_err
+show_model(struct control *c, struct control_handle *h, const char *data, size_t size)
+{
+        char text[17] = "";
+        uint64_t hash;
+        json_t *json;
+        enum caefs_err err;
+
+        if (size != sizeof text || data[sizeof text - 1] != '\n')
+                return CAEFS_ERR_ARGUMENT;
+        memcpy(text, data, sizeof text - 1);
+        if (!model_hash_parse(text, &hash))
+                return CAEFS_ERR_ARGUMENT;
+        err = describe_stored_model(c->store, hash, &json);
+        return err != CAEFS_OK ? err : put_json(&h->bytes, json);
+}
+
 static enum caefs_err
 upload(struct control_handle *h, const char *data, size_t size, off_t offset)
 {
@@ -673,8 +696,10 @@ take_write(fuse_req_t req, struct control_handle *h, const char *data, size_t si
         store_inode inode = 0;
         enum caefs_err err;
 
-        if (h->node == NODE_MODEL)
+        if (h->node == NODE_MODEL || h->node == NODE_RECORD)
                 return upload(h, data, size, offset);
+        if (h->node == NODE_MODEL_JSON)
+                return show_model(c, h, data, size);
         if (h->node != NODE_SYNC && h->node != NODE_EXPLAIN)
                 return CAEFS_ERR_PERMISSION;
         err = parse_inode(data, size, &inode);
@@ -701,26 +726,46 @@ control_write(fuse_req_t req, const char *data, size_t size, off_t offset,
 
 /* ---- closing ------------------------------------------------------------ */
 
+/* "HASH\n" and the record. */
+static enum caefs_err
+keep_record(struct control *c, struct control_handle *h)
+{
+        char text[17] = "";
+        uint64_t hash;
+        json_t *json;
+        enum caefs_err err;
+
+        if (h->bytes.size <= sizeof text || h->bytes.data[sizeof text - 1] != '\n')
+                return CAEFS_ERR_ARGUMENT;
+        memcpy(text, h->bytes.data, sizeof text - 1);
+        if (!model_hash_parse(text, &hash))
+                return CAEFS_ERR_ARGUMENT;
+        json = json_loadb((const char *) h->bytes.data + sizeof text,
+                          h->bytes.size - sizeof text, 0, NULL);
+        if (json == NULL)
+                return caefs_fail(CAEFS_ERR_ARGUMENT, "the record is not JSON");
+        json_decref(json);
+        bytes_put(&h->bytes, "", 1);
+        if (h->bytes.failed)
+                return CAEFS_ERR_NOMEM;
+        err = store_model_record_set(c->store, hash,
+                                     (const char *) h->bytes.data + sizeof text);
+        h->installed = err == CAEFS_OK;
+        return err;
+}
+
 static enum caefs_err
 install(struct control *c, struct control_handle *h)
 {
         struct model *m;
-        json_t *record;
-        char *text;
         enum caefs_err err = model_parse(h->bytes.data, h->bytes.size, &m);
 
         if (err != CAEFS_OK)
                 return err;
-        record = describe_model(m);
-        text = record != NULL ? json_dumps(record, JSON_COMPACT) : NULL;
-        json_decref(record);
         if (model_hash(m) != h->hash)
                 err = caefs_fail(CAEFS_ERR_ARGUMENT, "the model has another hash than its name");
-        else if (text == NULL)
-                err = CAEFS_ERR_NOMEM;
         else
-                err = store_model_add(c->store, m, text);
-        free(text);
+                err = store_model_add(c->store, m, NULL);
         model_free(m);
         h->installed = err == CAEFS_OK;
         return err;
@@ -734,7 +779,7 @@ control_flush(fuse_req_t req, struct fuse_file_info *fi)
 
         pthread_mutex_lock(&h->lock);
         if (h->upload && !h->installed && h->bytes.size != 0)
-                err = install(adapter_of(req)->control, h);
+                err = (h->node == NODE_RECORD ? keep_record : install)(adapter_of(req)->control, h);
         pthread_mutex_unlock(&h->lock);
         adapter_reply(req, err);
 }

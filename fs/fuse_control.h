@@ -19,7 +19,12 @@
  *   .caefs/models/HASH  a model's blob, HASH being 16 hex digits.  Reading exports it.
  *                       Creating, writing from first byte to last and closing installs
  *                       it; close(2) fails when it is no model, or not of that hash.
- *                       Removing it removes the model, unless an object needs it.
+ *                       Removing it removes the model, unless an object or a property
+ *                       needs it.
+ *   .caefs/model        write HASH and a newline, read JSON: the model, who needs it, how it
+ *                       was trained (fs/describe.h)
+ *   .caefs/record       write HASH, a newline and JSON from first byte to last, and close:
+ *                       how the model was trained, kept beside it
  *
  * Beside it, the extended attribute user.caefs.stat.json of any file gives its
  * state, sizes, codec and error (fs/describe.h) in one call.

@@ -209,7 +209,8 @@ const char *const *store_property_names(void);
 
 /* ---- models ------------------------------------------------------------- */
 
-/* Keeps MODEL in the catalogue (nothing happens when it is there already) . */
+/* Keeps MODEL in the catalogue, and how it was trained (JSON; NULL: not known).  When it is
+ * there already only the record is new. */
 enum caefs_err store_model_add(struct store *s, const struct model *m, const char *record_json);
 
 struct store_model {
@@ -222,7 +223,19 @@ typedef bool store_model_fill(void *context, const struct store_model *m);
 enum caefs_err store_model_list(struct store *s, store_model_fill *fill, void *context);
 /* The model, kept by the store until it closes. CAEFS_ERR_NO_ENTRY. */
 enum caefs_err store_model_find(struct store *s, uint64_t hash, const struct model **out);
-enum caefs_err store_model_remove(struct store *s, uint64_t hash);      /* CAEFS_ERR_BUSY when needed */
+/* CAEFS_ERR_BUSY while a file's object or a property needs it. */
+enum caefs_err store_model_remove(struct store *s, uint64_t hash);
+
+/* The record of its training: JSON, or nothing when it came without.  CAEFS_ERR_NO_ENTRY
+ * when there is no such model. */
+enum caefs_err store_model_record(struct store *s, uint64_t hash, struct bytes *json);
+enum caefs_err store_model_record_set(struct store *s, uint64_t hash, const char *json);
+
+/* Tells at most LIMIT paths whose property names the model, and at most LIMIT of files that
+ * cannot be read without it; such a file's first name, "" when it has none any more. */
+typedef void store_model_user(void *context, bool by_property, const char *path);
+enum caefs_err store_model_users(struct store *s, uint64_t hash, size_t limit,
+                                 store_model_user *tell, void *context);
 
 /* ---- looking inside ----------------------------------------------------- */
 
@@ -245,6 +258,9 @@ void           store_object_release(struct store *s, const struct object *o);
 
 /* Path relative to the root ("/a/b") to inode, one reference as lookup. */
 enum caefs_err store_resolve(struct store *s, const char *path, store_inode *inode);
+
+/* The other way: the first of its names, for the caller to free; "" when it has none. */
+enum caefs_err store_path(struct store *s, store_inode inode, char **path);
 
 /* ---- integrity ---------------------------------------------------------- */
 

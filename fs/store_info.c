@@ -1,5 +1,6 @@
 /* fs/store_info.c - looking inside: what a file costs, and paths. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fs/store_internal.h"
@@ -101,4 +102,28 @@ store_resolve(struct store *s, const char *path, store_inode *out)
                 store_forget(s, at, 1);
         *out = err == CAEFS_OK ? at : 0;
         return err;
+}
+
+enum caefs_err
+store_path(struct store *s, store_inode ino, char **path)
+{
+        struct meta_entry entry;
+        enum caefs_err    err = CAEFS_OK;
+
+        *path = strdup(ino == STORE_ROOT_INODE ? "/" : "");
+        pthread_mutex_lock(&s->catalogue);
+        while (*path != NULL && ino != STORE_ROOT_INODE &&
+               (err = meta_entry_of(s->meta, ino, &entry)) == CAEFS_OK) {
+                char *longer = NULL;
+
+                if (asprintf(&longer, "/%s%s", entry.name, *path) < 0)
+                        longer = NULL;
+                free(*path);
+                *path = longer;
+                ino = entry.parent;
+        }
+        pthread_mutex_unlock(&s->catalogue);
+        if (err == CAEFS_ERR_NO_ENTRY)
+                err = CAEFS_OK;
+        return *path == NULL ? CAEFS_ERR_NOMEM : err;
 }

@@ -25,6 +25,8 @@ store_model_add(struct store *s, const struct model *m, const char *record_json)
                 return err;
         err = meta_model_insert(s->meta, model_hash(m), blob, size, record_json,
                                 now_ns() / 1000000000);
+        if (err == CAEFS_OK && record_json != NULL)
+                err = meta_model_record_write(s->meta, model_hash(m), record_json);
         err = change_end(s, err);
         return err == CAEFS_OK ? commit_changes(s, false) : err;
 }
@@ -117,6 +119,70 @@ store_model_remove(struct store *s, uint64_t hash)
         enum caefs_err err = change_begin(s, SPACE_NONE);
 
         return err != CAEFS_OK ? err : change_end(s, meta_model_delete(s->meta, hash));
+}
+
+/* ---- where it came from, and who needs it -------------------------------- */
+
+enum caefs_err
+store_model_record(struct store *s, uint64_t hash, struct bytes *json)
+{
+        pthread_mutex_lock(&s->catalogue);
+        enum caefs_err err = meta_model_record(s->meta, hash, json);
+        pthread_mutex_unlock(&s->catalogue);
+        return err;
+}
+
+enum caefs_err
+store_model_record_set(struct store *s, uint64_t hash, const char *json)
+{
+        struct bytes   before = { 0 };
+        enum caefs_err err = change_begin(s, SPACE_SOME);
+
+        if (err != CAEFS_OK)
+                return err;
+        err = meta_model_record(s->meta, hash, &before);
+        bytes_free(&before);
+        if (err == CAEFS_OK)
+                err = meta_model_record_write(s->meta, hash, json);
+        return change_end(s, err);
+}
+
+static enum caefs_err
+tell_paths(struct store *s, const uint64_t *ino, size_t n, bool by_property,
+           store_model_user *tell, void *context)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        for (size_t i = 0; i < n && err == CAEFS_OK; i++) {
+                char *path;
+                err = store_path(s, ino[i], &path);
+                if (err == CAEFS_OK)
+                        tell(context, by_property, path);
+                free(path);
+        }
+        return err;
+}
+
+enum caefs_err
+store_model_users(struct store *s, uint64_t hash, size_t limit, store_model_user *tell,
+                  void *context)
+{
+        size_t    nowners = 0, nfiles = 0;
+        uint64_t *ino = calloc(2 * limit + 1, sizeof *ino);
+
+        if (ino == NULL)
+                return CAEFS_ERR_NOMEM;
+        pthread_mutex_lock(&s->catalogue);
+        enum caefs_err err = meta_model_owners(s->meta, hash, ino, limit, &nowners);
+        if (err == CAEFS_OK)
+                err = meta_model_files(s->meta, hash, ino + limit, limit, &nfiles);
+        pthread_mutex_unlock(&s->catalogue);
+        if (err == CAEFS_OK)
+                err = tell_paths(s, ino, nowners, true, tell, context);
+        if (err == CAEFS_OK)
+                err = tell_paths(s, ino + limit, nfiles, false, tell, context);
+        free(ino);
+        return err;
 }
 
 void

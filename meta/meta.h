@@ -237,7 +237,15 @@ struct meta_model {
 enum caefs_err meta_model_insert(struct meta *m, uint64_t hash, const void *blob, size_t size,
                                  const char *record_json, int64_t created);
 enum caefs_err meta_model_data(struct meta *m, uint64_t hash, struct bytes *blob);
-/* CAEFS_ERR_BUSY while an object needs it; CAEFS_ERR_NO_ENTRY. */
+/* How it was trained, JSON, or nothing; cleared first.  CAEFS_ERR_NO_ENTRY. */
+enum caefs_err meta_model_record(struct meta *m, uint64_t hash, struct bytes *json);
+enum caefs_err meta_model_record_write(struct meta *m, uint64_t hash, const char *json);
+/* Inodes that need it, at most LIMIT: by their property, or by their object. */
+enum caefs_err meta_model_owners(struct meta *m, uint64_t hash, uint64_t *inodes, size_t limit,
+                                 size_t *count);
+enum caefs_err meta_model_files(struct meta *m, uint64_t hash, uint64_t *inodes, size_t limit,
+                                size_t *count);
+/* CAEFS_ERR_BUSY while an object or a property needs it; CAEFS_ERR_NO_ENTRY. */
 enum caefs_err meta_model_delete(struct meta *m, uint64_t hash);
 /* Models in the order in which they came, after the first SKIP. */
 enum caefs_err meta_model_list(struct meta *m, size_t skip, struct meta_model *models,

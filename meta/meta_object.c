@@ -1,4 +1,6 @@
 /* meta/meta_object.c - objects, models, and trash. */
+#include <string.h>
+
 #include "meta/meta_internal.h"
 
 enum caefs_err
@@ -110,6 +112,44 @@ meta_model_data(struct meta *m, uint64_t hash, struct bytes *blob)
 }
 
 enum caefs_err
+meta_model_record(struct meta *m, uint64_t hash, struct bytes *json)
+{
+        return read_bytes(m, meta_bind(m, ST_MODEL_RECORD, "i", hash), json);
+}
+
+enum caefs_err
+meta_model_record_write(struct meta *m, uint64_t hash, const char *json)
+{
+        m->weight += strlen(json);
+        return meta_change(m, ST_MODEL_RECORD_WRITE, "si", json, hash);
+}
+
+static enum caefs_err
+read_numbers(struct meta *m, sqlite3_stmt *s, uint64_t *number, size_t *count)
+{
+        enum caefs_err err;
+
+        *count = 0;
+        while ((err = meta_step(m, s)) == CAEFS_OK)
+                number[(*count)++] = (uint64_t) sqlite3_column_int64(s, 0);
+        return err == CAEFS_ERR_NO_ENTRY ? CAEFS_OK : err;
+}
+
+enum caefs_err
+meta_model_owners(struct meta *m, uint64_t hash, uint64_t *inodes, size_t limit, size_t *count)
+{
+        return read_numbers(m, meta_bind(m, ST_MODEL_OWNERS, "ii", hash, (uint64_t) limit),
+                            inodes, count);
+}
+
+enum caefs_err
+meta_model_files(struct meta *m, uint64_t hash, uint64_t *inodes, size_t limit, size_t *count)
+{
+        return read_numbers(m, meta_bind(m, ST_MODEL_FILES, "ii", hash, (uint64_t) limit),
+                            inodes, count);
+}
+
+enum caefs_err
 meta_model_delete(struct meta *m, uint64_t hash)
 {
         sqlite3_stmt *s = meta_bind(m, ST_MODEL_USES, "i", hash);
@@ -117,11 +157,12 @@ meta_model_delete(struct meta *m, uint64_t hash)
 
         if (err != CAEFS_OK)
                 return err;
-        int64_t uses = sqlite3_column_int64(s, 0);
+        int64_t objects = sqlite3_column_int64(s, 0), properties = sqlite3_column_int64(s, 1);
         meta_done(s);
-        if (uses > 0)
-                return caefs_fail(CAEFS_ERR_BUSY, "model %016llx is needed by %lld objects",
-                                  (unsigned long long) hash, (long long) uses);
+        if (objects > 0 || properties > 0)
+                return caefs_fail(CAEFS_ERR_BUSY, "model %016llx is needed by %lld objects and "
+                                  "%lld properties", (unsigned long long) hash,
+                                  (long long) objects, (long long) properties);
         return meta_change(m, ST_MODEL_DELETE, "i", hash);
 }
 

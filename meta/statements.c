@@ -87,9 +87,19 @@ const char *const statement_text[ST_COUNT] = {
         [ST_MODEL_INSERT] =
                 "INSERT OR IGNORE INTO model (hash, created, record, blob) VALUES (?,?,?,?)",
         [ST_MODEL_DATA] = "SELECT blob FROM model WHERE hash = ?",
+        [ST_MODEL_RECORD] = "SELECT record FROM model WHERE hash = ?",
+        [ST_MODEL_RECORD_WRITE] = "UPDATE model SET record = ? WHERE hash = ?",
         [ST_MODEL_USES] =
-                "SELECT (SELECT count(*) FROM object WHERE model = ?1 AND model <> 0)"
+                "SELECT (SELECT count(*) FROM object WHERE model = ?1 AND model <> 0),"
+                " (SELECT count(*) FROM property WHERE name = 'model' AND"
+                "  value = printf('%016x', ?1))"
                 " FROM model WHERE hash = ?1",
+        [ST_MODEL_OWNERS] =
+                "SELECT ino FROM property WHERE name = 'model' AND value = printf('%016x', ?)"
+                " ORDER BY ino LIMIT ?",
+        [ST_MODEL_FILES] =
+                "SELECT ino FROM inode WHERE object IN"
+                " (SELECT id FROM object WHERE model = ? AND model <> 0) LIMIT ?",
         [ST_MODEL_DELETE] = "DELETE FROM model WHERE hash = ?",
         [ST_MODEL_LIST] =
                 "SELECT hash, length(blob), (SELECT count(*) FROM object o"

@@ -23,10 +23,13 @@ const char help_model[] =
         "\n"
         "Models are named by the hash of their bytes.  import prints it; new\n"
         "files use a model where its hash is the property 'model'.  A model\n"
-        "that a stored file needs is not removed.\n"
+        "that a stored file or a property needs is not removed.\n"
         "\n"
         "  --json              one JSON object (list, show)\n"
         TOOL_COMMON_HELP;
+
+/* Paths that a refusal to remove a model names. */
+#define USERS_SHOWN 4
 
 /* Where the models are: a mount, or a store that is opened here. */
 struct model_place {
@@ -133,30 +136,41 @@ static enum caefs_err run_list(const struct model_run *run,
 
 /* ---- show ---- */
 
-static void show_model(const struct model_run *run, const struct model *m)
+static void print_value(const char *key, const json_t *v)
+{
+        char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT |
+                                           JSON_REAL_PRECISION(6));
+
+        printf("%-16s %s\n", key, text != NULL ? text : "");
+        free(text);
+}
+
+/* Takes D over. */
+static void show_model(const struct model_run *run, json_t *d)
+{
+        const char *key;
+        json_t *v;
+
+        if (run->json) {
+                print_json(d, "model");
+                return;
+        }
+        json_object_foreach(d, key, v)
+                print_value(key, v);
+        json_decref(d);
+}
+
+static json_t *describe_file_model(const struct model *m)
 {
         json_t *d = describe_model(m);
-        const char *key;
         char hash[17];
         size_t size;
-        json_t *v;
 
         model_blob(m, &size);
         model_hash_format(model_hash(m), hash);
         json_object_set_new(d, "hash", json_string(hash));
         json_object_set_new(d, "bytes", json_integer((json_int_t)size));
-        if (run->json) {
-                print_json(d, "model");
-                return;
-        }
-        json_object_foreach(d, key, v) {
-                char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT |
-                                                   JSON_REAL_PRECISION(6));
-
-                printf("%-16s %s\n", key, text != NULL ? text : "");
-                free(text);
-        }
-        json_decref(d);
+        return d;
 }
 
 static enum caefs_err parse_hash(const char *text, uint64_t *hash)
@@ -190,18 +204,30 @@ static enum caefs_err get_model(const struct model_place *place,
         return err;
 }
 
+static enum caefs_err describe_there(const struct model_place *place,
+                                     const char *text, json_t **out)
+{
+        uint64_t hash;
+        enum caefs_err err = parse_hash(text, &hash);
+
+        if (err == CAEFS_OK)
+                err = place->root != NULL ?
+                              control_model_show(place->root, hash, out) :
+                              describe_stored_model(place->store, hash, out);
+        if (err == CAEFS_ERR_NO_ENTRY)
+                return caefs_fail(err, "there is no model %s", text);
+        return err;
+}
+
 static enum caefs_err run_show(const struct model_run *run,
                                struct model_place *place)
 {
-        const struct model *m;
-        struct model *mine;
-        const enum caefs_err err = get_model(place, run->argv[1], &m, &mine);
+        json_t *d;
+        const enum caefs_err err = describe_there(place, run->argv[1], &d);
 
-        if (err != CAEFS_OK)
-                return err;
-        show_model(run, m);
-        model_free(mine);
-        return CAEFS_OK;
+        if (err == CAEFS_OK)
+                show_model(run, d);
+        return err;
 }
 
 /* ---- files ---- */
@@ -263,19 +289,12 @@ static enum caefs_err run_export(const struct model_run *run,
         return err;
 }
 
+/* Whoever trained it knows how; the file does not say. */
 static enum caefs_err add_to_store(struct store *store, const struct model *m)
 {
-        json_t *record = describe_model(m);
-        char *text = json_dumps(record, JSON_COMPACT);
-        enum caefs_err err = CAEFS_ERR_NOMEM;
+        const enum caefs_err err = store_model_add(store, m, NULL);
 
-        if (text != NULL)
-                err = store_model_add(store, m, text);
-        if (err == CAEFS_OK)
-                err = store_commit(store);
-        free(text);
-        json_decref(record);
-        return err;
+        return err == CAEFS_OK ? store_commit(store) : err;
 }
 
 static enum caefs_err run_import(const struct model_run *run,
@@ -287,7 +306,7 @@ static enum caefs_err run_import(const struct model_run *run,
 
         if (err != CAEFS_OK)
                 return err;
-        err = place->root != NULL ? control_model_add(place->root, m) :
+        err = place->root != NULL ? control_model_add(place->root, m, NULL) :
                                     add_to_store(place->store, m);
         model_hash_format(model_hash(m), hash);
         model_free(m);
@@ -296,27 +315,75 @@ static enum caefs_err run_import(const struct model_run *run,
         return err;
 }
 
+/* Appends "WHAT PATH, PATH, ..." of those whose paths are under KEY. */
+static void list_users(const json_t *model, const char *key, const char *what,
+                       struct bytes *text)
+{
+        const json_t *paths = json_object_get(model, key), *path;
+        size_t i;
+
+        if (json_array_size(paths) == 0)
+                return;
+        if (text->size > 0)
+                bytes_put(text, "; ", 2);
+        bytes_put(text, what, strlen(what));
+        json_array_foreach(paths, i, path) {
+                const char *name = json_string_value(path);
+
+                if (i == USERS_SHOWN) {
+                        bytes_put(text, " and more", 9);
+                        break;
+                }
+                bytes_put(text, i > 0 ? ", " : " ", i > 0 ? 2 : 1);
+                if (*name == '\0')
+                        name = "one that is deleted and still open";
+                bytes_put(text, name, strlen(name));
+        }
+}
+
+/* Why TEXT cannot be removed: who needs it. */
+static enum caefs_err refuse(const struct model_place *place, const char *hash)
+{
+        struct bytes users = { 0 };
+        json_t *model;
+        enum caefs_err err = describe_there(place, hash, &model);
+
+        if (err != CAEFS_OK)
+                return err;
+        list_users(model, "directories", "it is the property model of", &users);
+        list_users(model, "files", "these cannot be read without it (caefs "
+                                   "recompress moves them):", &users);
+        json_decref(model);
+        bytes_put_u8(&users, '\0');
+        err = caefs_fail(CAEFS_ERR_BUSY, "the model %s stays: %s", hash,
+                         users.failed ? "it is needed" : (char *)users.data);
+        bytes_free(&users);
+        return err;
+}
+
+static enum caefs_err remove_one(const struct model_place *place,
+                                 const char *text)
+{
+        uint64_t hash;
+        enum caefs_err err = parse_hash(text, &hash);
+
+        if (err != CAEFS_OK)
+                return err;
+        err = place->root != NULL ? control_model_remove(place->root, hash) :
+                                    store_model_remove(place->store, hash);
+        if (err == CAEFS_ERR_NO_ENTRY)
+                return caefs_fail(err, "there is no model %s", text);
+        return err == CAEFS_ERR_BUSY ? refuse(place, text) : err;
+}
+
 static enum caefs_err run_rm(const struct model_run *run,
                              struct model_place *place)
 {
         enum caefs_err err = CAEFS_OK;
-        uint64_t hash;
         int i;
 
-        for (i = 1; i < run->argc && err == CAEFS_OK; i++) {
-                err = parse_hash(run->argv[i], &hash);
-                if (err != CAEFS_OK)
-                        break;
-                err = place->root != NULL ?
-                              control_model_remove(place->root, hash) :
-                              store_model_remove(place->store, hash);
-                if (err == CAEFS_ERR_NO_ENTRY)
-                        err = caefs_fail(err, "there is no model %s",
-                                         run->argv[i]);
-                else if (err == CAEFS_ERR_BUSY)
-                        err = caefs_fail(err, "stored files need the model %s",
-                                         run->argv[i]);
-        }
+        for (i = 1; i < run->argc && err == CAEFS_OK; i++)
+                err = remove_one(place, run->argv[i]);
         return err;
 }
 
@@ -348,7 +415,7 @@ static int run_verb(const struct verb *verb, struct model_run *run)
                 err = read_model(run->argv[0], &m);
                 if (err != CAEFS_OK)
                         return tool_fail(err, run->argv[0], NULL);
-                show_model(run, m);
+                show_model(run, describe_file_model(m));
                 model_free(m);
                 return TOOL_OK;
         }

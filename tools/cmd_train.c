@@ -455,7 +455,7 @@ static enum caefs_err install_for(const struct tool_path *p,
         char hash[17];
         enum caefs_err err =
                 p->kind == TOOL_PATH_MOUNT
-                        ? control_model_add(p->root, m)
+                        ? control_model_add(p->root, m, record)
                         : store_model_add(p->store, m, record);
 
         model_hash_format(model_hash(m), hash);

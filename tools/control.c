@@ -75,21 +75,30 @@ static enum caefs_err read_control(const char *root, const char *name,
         return err;
 }
 
-/* Opens the control file NAME and tells it which inode. */
+/* Opens the control file NAME and puts QUESTION to it. */
 static enum caefs_err ask(const char *root, const char *name,
-                          store_inode inode, int *fd)
+                          const char *question, int *fd)
 {
-        char text[32];
-        const int length = snprintf(text, sizeof text, "%" PRIu64 "\n",
-                                    (uint64_t)inode);
-        const enum caefs_err err = open_control(root, name, O_RDWR, fd);
+        const ssize_t length = (ssize_t)strlen(question);
+        enum caefs_err err = open_control(root, name, O_RDWR, fd);
 
         if (err != CAEFS_OK)
                 return err;
-        if (pwrite(*fd, text, (size_t)length, 0) == length)
+        if (pwrite(*fd, question, (size_t)length, 0) == length)
                 return CAEFS_OK;
+        err = errno == ENOENT ? CAEFS_ERR_NO_ENTRY :
+                                caefs_fail_errno("the mount refuses");
         close(*fd);
-        return caefs_fail_errno("the mount refuses");
+        return err;
+}
+
+static enum caefs_err ask_inode(const char *root, const char *name,
+                                store_inode inode, int *fd)
+{
+        char text[32];
+
+        snprintf(text, sizeof text, "%" PRIu64 "\n", (uint64_t)inode);
+        return ask(root, name, text, fd);
 }
 
 /* ---- identity ---- */
@@ -173,7 +182,7 @@ enum caefs_err control_sync(const char *root, store_inode inode,
 {
         char line[1024];
         int fd;
-        enum caefs_err err = ask(root, "sync", inode, &fd);
+        enum caefs_err err = ask_inode(root, "sync", inode, &fd);
 
         *left = 0;
         if (err != CAEFS_OK)
@@ -212,22 +221,27 @@ static enum caefs_err parse_json(struct bytes *text, json_t **out)
         return CAEFS_OK;
 }
 
-enum caefs_err control_explain(const char *root, store_inode inode,
-                               json_t **out)
+/* Closes FD. */
+static enum caefs_err read_answer(int fd, json_t **out)
 {
         struct bytes text = { 0 };
-        int fd;
-        enum caefs_err err = ask(root, "explain", inode, &fd);
+        const enum caefs_err err = read_all(fd, SIZE_MAX / 2, &text);
 
-        if (err != CAEFS_OK)
-                return err;
-        err = read_all(fd, SIZE_MAX / 2, &text);
         close(fd);
         if (err != CAEFS_OK) {
                 bytes_free(&text);
                 return err;
         }
         return parse_json(&text, out);
+}
+
+enum caefs_err control_explain(const char *root, store_inode inode,
+                               json_t **out)
+{
+        int fd;
+        const enum caefs_err err = ask_inode(root, "explain", inode, &fd);
+
+        return err != CAEFS_OK ? err : read_answer(fd, out);
 }
 
 enum caefs_err control_models(const char *root, json_t **out)
@@ -261,9 +275,61 @@ enum caefs_err control_model_get(const char *root, uint64_t hash,
         return err;
 }
 
-enum caefs_err control_model_add(const char *root, const struct model *m)
+enum caefs_err control_model_show(const char *root, uint64_t hash, json_t **out)
 {
-        size_t size, done = 0;
+        char question[18];
+        int fd;
+        enum caefs_err err;
+
+        model_hash_format(hash, question);
+        strcat(question, "\n");
+        err = ask(root, "model", question, &fd);
+        return err != CAEFS_OK ? err : read_answer(fd, out);
+}
+
+static enum caefs_err write_all(int fd, const char *data, size_t size)
+{
+        size_t done = 0;
+
+        while (done < size) {
+                const ssize_t n = write(fd, data + done, size - done);
+
+                if (n < 0)
+                        return caefs_fail_errno("the mount refuses the model");
+                done += (size_t)n;
+        }
+        return CAEFS_OK;
+}
+
+/* The control file takes over what it was given when it is closed. */
+static enum caefs_err close_upload(int fd, enum caefs_err err)
+{
+        if (close(fd) != 0 && err == CAEFS_OK)
+                err = caefs_fail_errno("the mount refuses the model");
+        return err;
+}
+
+static enum caefs_err add_record(const char *root, uint64_t hash,
+                                 const char *record)
+{
+        char line[18];
+        int fd;
+        enum caefs_err err = open_control(root, "record", O_WRONLY, &fd);
+
+        if (err != CAEFS_OK)
+                return err;
+        model_hash_format(hash, line);
+        strcat(line, "\n");
+        err = write_all(fd, line, strlen(line));
+        if (err == CAEFS_OK)
+                err = write_all(fd, record, strlen(record));
+        return close_upload(fd, err);
+}
+
+enum caefs_err control_model_add(const char *root, const struct model *m,
+                                 const char *record)
+{
+        size_t size;
         const char *blob = model_blob(m, &size);
         char name[32];
         int fd;
@@ -273,19 +339,10 @@ enum caefs_err control_model_add(const char *root, const struct model *m)
         err = open_control(root, name, O_WRONLY | O_CREAT | O_TRUNC, &fd);
         if (err != CAEFS_OK)
                 return err;
-        while (done < size) {
-                const ssize_t n = write(fd, blob + done, size - done);
-
-                if (n < 0) {
-                        err = caefs_fail_errno("the mount refuses the model");
-                        close(fd);
-                        return err;
-                }
-                done += (size_t)n;
-        }
-        if (close(fd) != 0)
-                return caefs_fail_errno("the mount refuses the model");
-        return CAEFS_OK;
+        err = close_upload(fd, write_all(fd, blob, size));
+        if (err == CAEFS_OK && record != NULL)
+                err = add_record(root, model_hash(m), record);
+        return err;
 }
 
 enum caefs_err control_model_remove(const char *root, uint64_t hash)

@@ -29,7 +29,11 @@ enum caefs_err control_explain(const char *root, store_inode inode,
 enum caefs_err control_models(const char *root, json_t **out);
 enum caefs_err control_model_get(const char *root, uint64_t hash,
                                  struct model **out);
-enum caefs_err control_model_add(const char *root, const struct model *m);
+/* RECORD: how it was trained, JSON; NULL: not known. */
+enum caefs_err control_model_add(const char *root, const struct model *m,
+                                 const char *record);
+/* fs/describe.h, describe_stored_model(). */
+enum caefs_err control_model_show(const char *root, uint64_t hash, json_t **out);
 enum caefs_err control_model_remove(const char *root, uint64_t hash);
 
 #endif

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Goal of this test: caefs train installs what pays, by itself, for a directory on a
 # mount and for the same one in a store that is not mounted; files written afterwards
-# become smaller by it; a directory where nothing pays is left alone.
+# become smaller by it; a directory where nothing pays is left alone; the store knows how
+# a model was trained, and does not remove one that a directory or a file needs.
 . "$(dirname "$0")/../functions.sh"
 requires_fuse
 requires_python
@@ -40,6 +41,17 @@ stored() {
 }
 [ "$(stored after.npy)" -lt "$(stored before.npy)" ] || fail "the model changes nothing"
 
+# The record came along over the mount, and the model is not removed.
+"$CAEFS" model show --json "$mnt" "$first" >"$tmp/show"
+"$PYTHON" - "$tmp/show" <<'END' || fail "model show: $(cat "$tmp/show")"
+import json, sys
+m = json.load(open(sys.argv[1]))["model"]
+assert m["directories"] == ["/d"] and m["files"] == ["/d/after.npy"], m
+assert m["record"]["pays"] and m["record"]["model"] == m["hash"], m
+END
+fails_with 4 "$CAEFS" model rm "$mnt" "$first" 2>"$tmp/err"
+grep -q '/d' "$tmp/err" && grep -q 'after.npy' "$tmp/err" || fail "who needs it? $(cat "$tmp/err")"
+
 "$CAEFS" train "${quick[@]}" "$mnt/plain" >"$tmp/log"
 grep -q 'no model pays' "$tmp/log" || fail "a ramp needs a model: $(cat "$tmp/log")"
 [ "$("$CAEFS" get model "$mnt/plain" | cut -f 4)" = default ] || fail "a model without use is installed"
@@ -49,6 +61,10 @@ unmount_store "$mnt"
 "$CAEFS" train "${quick[@]}" --seed 2 "$store:/d" >"$tmp/log"
 second=$("$CAEFS" get model "$store:/d" | cut -f 3)
 [ "$second" != "$first" ] || fail "training without a mount installs nothing: $(cat "$tmp/log")"
+fails_with 4 "$CAEFS" model rm "$store" "$second" 2>"$tmp/err"
+grep -q 'property model of /d' "$tmp/err" || fail "a directory's model: $(cat "$tmp/err")"
+fails_with 4 "$CAEFS" model rm "$store" "$first" 2>"$tmp/err"
+grep -q '/d/after.npy' "$tmp/err" || fail "a file's model: $(cat "$tmp/err")"
 mount_store "$store" "$mnt"
 cmp "$mnt/d/after.npy" "$tmp/served.npy" || fail "the first model's file has other bytes now"
 unmount_store "$mnt"

@@ -207,6 +207,15 @@ test_meta_objects_and_models(void **state)
         assert_true(model.hash == object.model && model.objects == 1 && model.bytes == 5);
         assert_int_equal(meta_model_delete(f->m, object.model), CAEFS_ERR_BUSY);
         assert_int_equal(meta_object_delete(f->m, 3), CAEFS_OK);
+        assert_int_equal(meta_property_write(f->m, 1, "model", "fedcba9876543210"), CAEFS_OK);
+        assert_int_equal(meta_model_delete(f->m, object.model), CAEFS_ERR_BUSY);
+        uint64_t owner;
+        assert_int_equal(meta_model_owners(f->m, object.model, &owner, 1, &count), CAEFS_OK);
+        assert_true(count == 1 && owner == 1);
+        assert_int_equal(meta_property_delete(f->m, 1, "model"), CAEFS_OK);
+        assert_int_equal(meta_model_record_write(f->m, object.model, "{\"a\":1}"), CAEFS_OK);
+        assert_int_equal(meta_model_record(f->m, object.model, &data), CAEFS_OK);
+        assert_int_equal(data.size, 7);
         assert_int_equal(meta_model_delete(f->m, object.model), CAEFS_OK);
         assert_int_equal(meta_model_delete(f->m, object.model), CAEFS_ERR_NO_ENTRY);
         bytes_free(&data);
