@@ -13,8 +13,8 @@
 #include "codec/predict.h"
 
 #include "codec/cae_blocks.h"
+#include "codec/cae_part.h"
 #include "codec/cae_search.h"
-#include "codec/model.h"
 
 /* First byte of SIDE. */
 #define SIDE_NETWORK    0x01    /* else lorenzo alone */
@@ -23,7 +23,7 @@
 static bool
 cae_applies(const struct field *f)
 {
-        return f->geometry.model != NULL && !f->geometry.wide && f->geometry.step <= INT32_MAX;
+        return model_autoencoder(f->geometry.model) != NULL && !f->geometry.wide && f->geometry.step <= INT32_MAX;
 }
 
 /* ---- latents ---- */
@@ -149,13 +149,14 @@ cae_decode(const struct field_geometry *g, struct cursor *side, struct cursor *c
                 return caefs_fail(CAEFS_ERR_CORRUPT, "cae: parameters are malformed");
         if (!(flags & SIDE_NETWORK))
                 return family_lorenzo.decode(g, side, coded, arena, grid);
-        if (g->model == NULL)
+        const struct autoencoder *network = model_autoencoder(g->model);
+        if (network == NULL)
                 return caefs_fail(CAEFS_ERR_MODEL, "cae: the model of this chunk is missing");
         const struct arena_mark mark = arena_mark(arena);
         int32_t *predicted = arena_array(arena, g->count, sizeof *predicted);
         if (predicted == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "cae: no memory for %zu values", g->count);
-        enum caefs_err err = decode_prediction(g, model_autoencoder(g->model), side,
+        enum caefs_err err = decode_prediction(g, network, side,
                                                (flags & SIDE_DIFFERENCE) != 0, arena, predicted);
         if (err == CAEFS_OK)
                 err = family_lorenzo.decode(g, side, coded, arena, grid);
@@ -296,6 +297,7 @@ cae_encode(const struct field *f, struct arena *arena, struct prediction *out, d
 const struct family_methods family_cae = {
         .name = "cae",
         .needs_model = true,
+        .part = &cae_part,
         .applies = cae_applies,
         .encode = cae_encode,
         .decode = cae_decode,

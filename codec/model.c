@@ -7,7 +7,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "codec/network.h"
+#include "codec/amount.h"
 #include "codec/predict.h"
 
 #define MAGIC         "CAEM"
@@ -15,20 +15,28 @@
 #define VERSION       1
 #define CHECKSUM_SIZE 8
 
+/* First byte of the record. */
+#define MODE_MASK   0x07
+#define SCOPE_SHIFT 3
+
 struct model {
-        struct model_info  info;
-        struct autoencoder autoencoder;
-        uint8_t           *blob;
-        size_t             size;
-        uint64_t           hash;
+        struct model_info info;
+        void             *part[MODEL_MAX_PARTS];        /* by family; owned */
+        uint8_t          *blob;
+        size_t            size;
+        uint64_t          hash;
 };
+
+_Static_assert(MODEL_MAX_PARTS == FAMILY_LIMIT, "a part for every family");
 
 void
 model_free(struct model *m)
 {
         if (m == NULL)
                 return;
-        autoencoder_release(&m->autoencoder);
+        for (unsigned f = 0; f < MODEL_MAX_PARTS; f++)
+                if (m->part[f] != NULL)
+                        family_by_number(f)->part->release(m->part[f]);
         free(m->blob);
         free(m);
 }
@@ -52,10 +60,10 @@ model_info(const struct model *m)
         return &m->info;
 }
 
-const struct autoencoder *
-model_autoencoder(const struct model *m)
+const void *
+model_part(const struct model *m, int family)
 {
-        return &m->autoencoder;
+        return m != NULL && family >= 0 && family < MODEL_MAX_PARTS ? m->part[family] : NULL;
 }
 
 void
@@ -88,56 +96,60 @@ model_hash_parse(const char *text, uint64_t *hash)
         return true;
 }
 
-/* Layers and parameters are read off the networks, not stored twice. */
-static void
-describe_layers(const struct autoencoder *a, struct model_info *info)
-{
-        info->nlayers = a->nconnections + 1;
-        info->layer[0] = a->connection[0].in;
-        info->parameters = 0;
-        for (unsigned k = 0; k < a->nconnections; k++) {
-                const struct connection *c = &a->connection[k];
-                info->layer[k + 1] = c->out;
-                info->parameters += (uint64_t) (c->in + 1) * c->out;
-        }
-}
-
 static void
 write_record(const struct model_info *info, struct bytes *out)
 {
-        bytes_put_u8(out, (uint8_t) info->family);
-        bytes_put_u8(out, (uint8_t) info->scope);
-        bytes_put_u8(out, (uint8_t) info->bound.mode);
-        bytes_put_f64(out, info->bound.amount);
+        const bool lossless = info->bound.mode == BOUND_LOSSLESS;
+
+        bytes_put_u8(out, (uint8_t) ((unsigned) info->bound.mode
+                                     | (unsigned) info->scope << SCOPE_SHIFT));
+        if (!lossless)
+                amount_write(out, info->bound.amount);
         bytes_put_varint(out, info->train_values);
-        bytes_put_f64(out, info->proportion);
-        bytes_put_varint(out, info->epochs);
-        bytes_put_u64(out, info->seed);
-        bytes_put_f64(out, info->train_loss);
-        bytes_put_f64(out, info->validation_loss);
+        bytes_put_varint(out, info->seed);
 }
 
 static enum caefs_err
 parse_record(struct cursor *in, struct model_info *info)
 {
-        info->family = cursor_u8(in);
-        unsigned scope = cursor_u8(in);
-        unsigned mode = cursor_u8(in);
-        info->bound.amount = cursor_f64(in);
-        info->train_values = cursor_varint(in);
-        info->proportion = cursor_f64(in);
-        info->epochs = (uint32_t) cursor_varint_max(in, UINT32_MAX);
-        info->seed = cursor_u64(in);
-        info->train_loss = cursor_f64(in);
-        info->validation_loss = cursor_f64(in);
-        if (in->failed || scope > SCOPE_CHANNEL || mode > BOUND_PSNR ||
-            !isfinite(info->bound.amount))
-                return caefs_fail(CAEFS_ERR_CORRUPT, "model: its training record is malformed");
-        if (info->family != FAMILY_CAE)
-                return caefs_fail(CAEFS_ERR_VERSION, "model: family %d is not known here: "
-                                  "use a newer caefs", info->family);
-        info->scope = (enum scope) scope;
+        const unsigned first = cursor_u8(in);
+        const unsigned scope = first >> SCOPE_SHIFT, mode = first & MODE_MASK;
+
         info->bound.mode = (enum bound_mode) mode;
+        info->bound.amount = mode == BOUND_LOSSLESS ? 0 : amount_parse(in);
+        info->scope = (enum scope) scope;
+        info->train_values = cursor_varint(in);
+        info->seed = cursor_varint(in);
+        if (in->failed || scope > SCOPE_CHANNEL || mode > BOUND_PSNR ||
+            isnan(info->bound.amount))
+                return caefs_fail(CAEFS_ERR_CORRUPT, "model: its record is malformed");
+        return CAEFS_OK;
+}
+
+/* One part; LAST is the family of the one before, and becomes its own. */
+static enum caefs_err
+parse_part(struct cursor *in, unsigned *last, struct model *m)
+{
+        const unsigned family = cursor_u8(in);
+        const size_t   size = cursor_varint_max(in, cursor_left(in));
+        const uint8_t *raw = cursor_take(in, size);
+
+        if (in->failed || family <= *last)
+                return caefs_fail(CAEFS_ERR_CORRUPT, "model: its parts are malformed");
+        *last = family;
+        const struct family_methods *methods = family_by_number(family);
+        if (methods == NULL || methods->part == NULL)
+                return caefs_fail(CAEFS_ERR_VERSION, "model: a part for family %u, which learns "
+                                  "nothing here: use a newer caefs", family);
+        struct cursor body = cursor_of(raw, size);
+        enum caefs_err err = methods->part->parse(&body, &m->part[family]);
+        if (err == CAEFS_OK && cursor_left(&body) != 0)
+                err = caefs_fail(CAEFS_ERR_CORRUPT, "model: bytes after a part's end");
+        if (err != CAEFS_OK)
+                return err;
+        m->info.part_bytes[family] = size;
+        if (methods->part->describe != NULL)
+                methods->part->describe(m->part[family], &m->info);
         return CAEFS_OK;
 }
 
@@ -164,12 +176,11 @@ parse_frame(const uint8_t *blob, size_t size, struct cursor *in)
 static enum caefs_err
 parse_body(struct cursor *in, struct model *m)
 {
+        unsigned       last = 0;
         enum caefs_err err = parse_record(in, &m->info);
 
-        if (err == CAEFS_OK)
-                err = autoencoder_parse(in, &m->autoencoder);
-        if (err == CAEFS_OK && cursor_left(in) != 0)
-                err = caefs_fail(CAEFS_ERR_CORRUPT, "model: bytes after its end");
+        while (err == CAEFS_OK && cursor_left(in) > 0)
+                err = parse_part(in, &last, m);
         return err;
 }
 
@@ -198,13 +209,13 @@ model_parse(const void *blob, size_t size, struct model **out)
                 model_free(m);
                 return err;
         }
-        describe_layers(&m->autoencoder, &m->info);
         *out = m;
         return CAEFS_OK;
 }
 
 enum caefs_err
-model_build(const struct model_info *info, const struct autoencoder *a, struct model **out)
+model_build(const struct model_info *info, const struct model_part *parts, size_t nparts,
+            struct model **out)
 {
         struct bytes blob = { 0 };
 
@@ -212,12 +223,14 @@ model_build(const struct model_info *info, const struct autoencoder *a, struct m
         bytes_put(&blob, MAGIC, MAGIC_SIZE);
         bytes_put_u8(&blob, VERSION);
         write_record(info, &blob);
-        enum caefs_err err = autoencoder_write(a, &blob);
-        if (err == CAEFS_OK) {
-                bytes_put_u64(&blob, blob.failed ? 0 : XXH3_64bits(blob.data, blob.size));
-                err = blob.failed ? caefs_fail(CAEFS_ERR_NOMEM, "model: no memory")
-                                  : model_parse(blob.data, blob.size, out);
+        for (size_t i = 0; i < nparts; i++) {
+                bytes_put_u8(&blob, (uint8_t) parts[i].family);
+                bytes_put_varint(&blob, parts[i].bytes.size);
+                bytes_put(&blob, parts[i].bytes.data, parts[i].bytes.size);
         }
+        bytes_put_u64(&blob, blob.failed ? 0 : XXH3_64bits(blob.data, blob.size));
+        enum caefs_err err = blob.failed ? caefs_fail(CAEFS_ERR_NOMEM, "model: no memory")
+                                         : model_parse(blob.data, blob.size, out);
         bytes_free(&blob);
         return err;
 }

@@ -1,9 +1,10 @@
 /* codec/model.h - trained models: what a directory's training leaves.
  *
- * A model is one immutable blob, named by the XXH3-64 hash of its bytes.  It
- * holds an autoencoder for FAMILY_CAE: the decoder's integer weights (the
- * encoder's too, so that new data can be encoded), the normalisation, and a
- * record of the training.  doc/format.md describes every byte.
+ * A model is one immutable blob, named by the XXH3-64 hash of its bytes.  It says
+ * what it was trained for, and holds a part for each family that learnt something:
+ * for FAMILY_CAE an autoencoder, for FAMILY_ECHO examples …  What a part is, its family
+ * knows alone (struct family_part in codec/predict.h).  doc/format.md describes every
+ * byte.
  *
  * Networks are exact (doc/design.md, "Networks that give the same bits
  * everywhere"): weights |w| <= 127 and 8-bit activations are integers held in
@@ -20,6 +21,7 @@
 
 #define MODEL_MAX_BYTES  ((size_t) 256 << 20)
 #define MODEL_MAX_LAYERS 15             /* the papers: seven */
+#define MODEL_MAX_PARTS  16             /* families: FAMILY_LIMIT */
 
 struct model;
 
@@ -37,29 +39,37 @@ void model_hash_format(uint64_t hash, char text[17]);
 bool model_hash_parse(const char *text, uint64_t *hash);
 
 struct model_info {
-        int          family;            /* enum family */
-        unsigned     nlayers;           /* layers of units, input and output included */
-        unsigned     layer[MODEL_MAX_LAYERS];   /* units of each */
-        uint64_t     parameters;        /* weights and biases */
         struct bound bound;             /* trained for */
         enum scope   scope;
         uint64_t     train_values;      /* values seen */
+        uint64_t     seed;
+        uint64_t     part_bytes[MODEL_MAX_PARTS];       /* by enum family; 0: no part */
+
+        /* Of an autoencoder, else 0. */
+        unsigned     nlayers;           /* layers of units, input and output included */
+        unsigned     layer[MODEL_MAX_LAYERS];   /* units of each */
+        uint64_t     parameters;        /* weights and biases */
         double       proportion;        /* of the data */
         uint32_t     epochs;
-        uint64_t     seed;
         double       train_loss;        /* mean squared error, normalised units */
         double       validation_loss;
 };
 const struct model_info *model_info(const struct model *m);
 
-/* The networks of FAMILY_CAE (codec/network.h); the model's own. */
-struct autoencoder;
-const struct autoencoder *model_autoencoder(const struct model *m);
+/* What FAMILY (enum family) keeps in M, as its family_part parsed it; the model's own.
+ * NULL: nothing, or M is NULL. */
+const void *model_part(const struct model *m, int family);
 
-/* Makes a model of A and what INFO records (its layers and parameters are taken
- * from A).  A stays the caller's.  The model is parsed back from its own blob, so
- * it is what any reader will get. */
-enum caefs_err model_build(const struct model_info *info, const struct autoencoder *a,
-                           struct model **out);
+/* A part as bytes, of one family. */
+struct model_part {
+        int          family;            /* enum family */
+        struct bytes bytes;
+};
+
+/* Makes a model of PARTS, NPARTS of different families in ascending order, for what
+ * INFO says of bound, scope, values and seed.  The parts stay the caller's.  The model
+ * is parsed back from its own blob, so it is what any reader will get. */
+enum caefs_err model_build(const struct model_info *info, const struct model_part *parts,
+                           size_t nparts, struct model **out);
 
 #endif

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "codec/amount.h"
+
 const uint8_t object_magic[OBJECT_MAGIC_SIZE] = { 0xca, 0xef, OBJECT_VERSION };
 
 /* First byte. */
@@ -126,44 +128,6 @@ index_plan(struct index *x, const struct layout *l, const enum npy_padding *made
 }
 
 /* ---- numbers ---------------------------------------------------------------- */
-
-/* AMOUNT as m * 10^e with the fewest digits that read back as the same double. */
-static void
-put_amount(struct bytes *out, double amount)
-{
-        char digits[40];
-        int  n = 0;
-
-        do {
-                snprintf(digits, sizeof digits, "%.*e", n++, amount);
-        } while (n < 17 && strtod(digits, NULL) != amount);
-
-        uint64_t mantissa = 0;
-        int      exponent = 0;
-        char    *at = digits;
-        for (; *at != 'e' && *at != '\0'; at++)
-                if (*at >= '0' && *at <= '9')
-                        mantissa = mantissa * 10 + (uint64_t) (*at - '0');
-        if (*at == 'e')
-                exponent = atoi(at + 1);
-        bytes_put_varint(out, mantissa);
-        bytes_put_signed(out, exponent - (n - 1));
-}
-
-/* NaN when it is no amount of a bound. */
-static double
-take_amount(struct cursor *c)
-{
-        char     text[48];
-        uint64_t mantissa = cursor_varint_max(c, UINT64_C(99999999999999999));
-        int64_t  exponent = cursor_signed(c);
-
-        if (c->failed || exponent < -400 || exponent > 400)
-                return NAN;
-        snprintf(text, sizeof text, "%" PRIu64 "e%" PRId64, mantissa, exponent);
-        double amount = strtod(text, NULL);
-        return isfinite(amount) && amount > 0 ? amount : NAN;
-}
 
 /* The upper 16 of the 63 bits that a double without sign has: 5 of mantissa. */
 #define SMALL_SHIFT 47
@@ -285,7 +249,7 @@ put_index(struct bytes *out, const struct index *x)
         if (entries >= ENTRIES_MORE)
                 bytes_put_varint(out, entries);
         if (x->bound.mode != BOUND_LOSSLESS)
-                put_amount(out, x->bound.amount);
+                amount_write(out, x->bound.amount);
         if (x->model_hash != 0)
                 bytes_put_u64(out, x->model_hash);
         if (x->worst_known) {
@@ -508,7 +472,7 @@ parse_properties(struct cursor *c, uint8_t flags, struct index *x)
         if (x->bound.mode > BOUND_PSNR || x->scope > SCOPE_CHANNEL)
                 return bad_index("no such bound");
         if (x->bound.mode != BOUND_LOSSLESS) {
-                x->bound.amount = take_amount(c);
+                x->bound.amount = amount_parse(c);
                 if (isnan(x->bound.amount))
                         return bad_index("a bound that is no bound");
         }

@@ -20,6 +20,7 @@
 #include "codec/residual.h"
 
 struct model;           /* codec/model.h */
+struct model_info;
 
 /* The numbers are part of the format. */
 enum family {
@@ -64,9 +65,20 @@ struct prediction {
         size_t                   nsegments;
 };
 
+/* What a family that learns keeps in a model (codec/model.h): its part of the blob,
+ * parsed.  A part is immutable; any number of threads may use it. */
+struct family_part {
+        /* Reads all of IN; nothing in it is trusted. */
+        enum caefs_err (*parse)(struct cursor *in, void **part);
+        void (*release)(void *part);
+        /* Adds to INFO what the part says of its training. */
+        void (*describe)(const void *part, struct model_info *info);
+};
+
 struct family_methods {
         const char *name;               /* "lorenzo": as in --codec */
         bool        needs_model;
+        const struct family_part *part; /* NULL: it learns nothing */
 
         /* True when the family can be tried on such a field at all (cheap). */
         bool (*applies)(const struct field *f);

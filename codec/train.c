@@ -1,9 +1,10 @@
-/* codec/train.c - gather, learn, install what pays. */
+/* codec/train.c - every family learns, the encoder measures, what pays is kept. */
 #include "codec/train.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "codec/train_family.h"
 #include "codec/train_run.h"
 
 #define DEFAULT_SECONDS 20
@@ -11,259 +12,307 @@
 /* A model must save this share of the bytes to be worth its keeping. */
 #define LEAST_GAIN 0.01
 
-/* Tables wider than this are cut into blocks like anything else. */
-#define WIDEST_ROW 1024
+/* Raw bytes of learnt pieces that are measured as well, about: what a model has seen
+ * comes cheaper than what it has not. */
+#define MAX_SEEN ((uint64_t) 4 << 20)
 
-/* ---- options ---- */
+/* By ascending number: the order of parts in a model. */
+static const struct trainable *const trainables[] = {
+        &trainable_cae,
+};
+#define NTRAINABLES (sizeof trainables / sizeof *trainables)
 
-/* The published geometry (Liu et al., sec. 3.3). */
-static void
-default_field_layers(struct train_options *o)
+_Static_assert(NTRAINABLES <= TRAIN_MAX_CANDIDATES, "a result has room for every family");
+
+/* ---- what parts are worth ---- */
+
+/* The pieces that are measured, and what they take without a model. */
+struct measuring {
+        const struct training *training;
+        struct train_piece    *piece;           /* held back first; owned */
+        size_t                 npieces, nheld;
+        uint64_t               seen_raw, held_raw;      /* of these pieces */
+        uint64_t               total_raw;       /* what the model is to serve */
+        uint64_t               learnt_raw;      /* of all learnt pieces */
+        double                 plain;           /* bytes that all data is estimated to take */
+};
+
+/* Estimates what all data takes when these pieces take HELD and SEEN bytes: what was
+ * learnt from as those of its pieces that are measured, the rest as what was held back. */
+static double
+extrapolate(const struct measuring *m, uint64_t held, uint64_t seen)
 {
-        static const unsigned layer[] = { 512, 64, 8, 1 };
+        const double unseen = (double) (m->total_raw - m->learnt_raw);
 
-        o->nlayers = 4;
-        for (unsigned k = 0; k < o->nlayers; k++)
-                o->layer[k] = layer[k];
+        return (m->held_raw > 0 ? unseen * (double) held / (double) m->held_raw : 0)
+                + (m->seen_raw > 0 ? (double) m->learnt_raw * (double) seen
+                                     / (double) m->seen_raw : 0);
 }
 
-/* A row is a block: Baler's 200-100-50 with an eighth of the columns as latents. */
-static void
-default_table_layers(struct train_options *o, unsigned columns)
-{
-        static const unsigned hidden[] = { 200, 100, 50 };
-        unsigned latents = columns / 8;
-
-        latents = latents < 1 ? 1 : latents > 16 ? 16 : latents;
-        o->layer[0] = columns;
-        for (unsigned k = 0; k < 3; k++)
-                o->layer[k + 1] = hidden[k];
-        o->layer[4] = latents;
-        o->nlayers = 5;
-}
-
-/* Columns that all inputs share, 0 when they are not tables or differ. */
-static unsigned
-common_columns(const struct train_input *input, size_t ninputs, enum scope scope)
-{
-        uint64_t columns = 0;
-
-        for (size_t i = 0; i < ninputs; i++) {
-                const struct shape *s = &input[i].region.shape;
-                uint64_t last = s->ndim > 1 ? s->extent[s->ndim - 1] : 0;
-                if (scope != SCOPE_COLUMN || last == 0 || (columns != 0 && last != columns))
-                        return 0;
-                columns = last;
-        }
-        return columns > 1 && columns <= WIDEST_ROW ? (unsigned) columns : 0;
-}
-
-/* Every layer of the encoder, and with its mirror image not too many. */
+/* With MODEL, its own bytes counted, or, NULL, without. */
 static enum caefs_err
-check_layers(const struct train_options *o)
+measure(const struct measuring *m, const struct model *model, double *total)
 {
-        uint64_t parameters = 0;
+        uint64_t held = 0, seen = 0;
+        size_t own = 0;
+        enum caefs_err err = CAEFS_OK;
 
-        if (o->nlayers < 2 || 2 * (o->nlayers - 1) > NETWORK_MAX_CONNECTIONS)
-                return caefs_fail(CAEFS_ERR_ARGUMENT, "train: 2 to %d layers down to the latents",
-                                  NETWORK_MAX_CONNECTIONS / 2 + 1);
-        for (unsigned k = 0; k < o->nlayers; k++) {
-                if (o->layer[k] < 1 || o->layer[k] > NETWORK_MAX_UNITS)
-                        return caefs_fail(CAEFS_ERR_ARGUMENT, "train: a layer has 1 to %d units",
-                                          NETWORK_MAX_UNITS);
-                if (k > 0)
-                        parameters += 2 * ((uint64_t) o->layer[k] + 1) * (o->layer[k - 1] + 1);
+        for (size_t i = 0; i < m->npieces && err == CAEFS_OK; i++) {
+                struct bytes coded = { 0 };
+                err = train_piece_encode(&m->piece[i], m->training->options, model, &coded, NULL);
+                *(i < m->nheld ? &held : &seen) += coded.size;
+                bytes_free(&coded);
         }
-        if (o->layer[o->nlayers - 1] > o->layer[0])
-                return caefs_fail(CAEFS_ERR_ARGUMENT, "train: more latents than values");
-        if (parameters > NETWORK_MAX_PARAMETERS)
-                return caefs_fail(CAEFS_ERR_LIMIT, "train: these layers have more than %llu "
-                                  "parameters", (unsigned long long) NETWORK_MAX_PARAMETERS);
-        return CAEFS_OK;
-}
-
-/* A model to start from decides the layers. */
-static void
-layers_of_model(struct train_options *o)
-{
-        const struct model_info *info = model_info(o->warm_start);
-
-        o->nlayers = (info->nlayers + 1) / 2;
-        for (unsigned k = 0; k < o->nlayers; k++)
-                o->layer[k] = info->layer[k];
+        if (model != NULL)
+                model_blob(model, &own);
+        *total = extrapolate(m, held, seen) + (double) own;
+        return err;
 }
 
 static enum caefs_err
-fill_options(const struct train_options *in, const struct train_input *input, size_t ninputs,
-             struct train_options *o)
+measuring_start(const struct training *t, struct measuring *m)
 {
-        *o = *in;
-        if (o->family != 0 && o->family != FAMILY_CAE)
+        const struct train_pieces *p = t->pieces;
+
+        *m = (struct measuring) {
+                .training = t, .npieces = p->nheld, .nheld = p->nheld,
+                .total_raw = t->options->expected_bytes > p->total_bytes
+                        ? t->options->expected_bytes : p->total_bytes,
+        };
+        m->piece = malloc((p->nheld + p->nlearnt + 1) * sizeof *m->piece);
+        if (m->piece == NULL)
+                return caefs_fail(CAEFS_ERR_NOMEM, "train: no memory");
+        for (size_t i = 0; i < p->nheld; i++) {
+                m->piece[i] = p->held[i];
+                m->held_raw += train_piece_bytes(&p->held[i]);
+        }
+        for (size_t i = 0; i < p->nlearnt; i++) {
+                m->learnt_raw += train_piece_bytes(&p->learnt[i]);
+                if (m->seen_raw >= MAX_SEEN)
+                        continue;
+                m->piece[m->npieces++] = p->learnt[i];
+                m->seen_raw += train_piece_bytes(&p->learnt[i]);
+        }
+        return measure(m, NULL, &m->plain);
+}
+
+/* ---- candidates ---- */
+
+/* A family's part, and what it is worth. */
+struct candidate {
+        const struct trainable *trainable;
+        struct model_part       part;
+        double                  total;          /* bytes of all data with this part alone */
+        bool                    chosen;
+};
+
+struct selection {
+        const struct training *training;
+        struct measuring       measuring;
+        struct candidate       candidate[TRAIN_MAX_CANDIDATES];
+        size_t                 ncandidates;
+};
+
+/* A model of the chosen candidates, and EXTRA or NULL. */
+static enum caefs_err
+build(const struct selection *s, const struct candidate *extra, struct model **out)
+{
+        const struct train_options *o = s->training->options;
+        struct model_info info = { .bound = o->bound, .scope = o->scope, .seed = o->seed };
+        struct model_part parts[TRAIN_MAX_CANDIDATES];
+        size_t n = 0;
+
+        for (size_t i = 0; i < s->training->pieces->nlearnt; i++)
+                info.train_values += s->training->pieces->learnt[i].count;
+        for (size_t i = 0; i < s->ncandidates; i++)
+                if (s->candidate[i].chosen || &s->candidate[i] == extra)
+                        parts[n++] = s->candidate[i].part;
+        return model_build(&info, parts, n, out);
+}
+
+static enum caefs_err
+worth(const struct selection *s, const struct candidate *extra, double *total)
+{
+        struct model *m = NULL;
+        enum caefs_err err = build(s, extra, &m);
+
+        if (err == CAEFS_OK)
+                err = measure(&s->measuring, m, total);
+        model_free(m);
+        return err;
+}
+
+/* Lets one family learn; a candidate more when it has learnt something. */
+static enum caefs_err
+try_family(struct selection *s, const struct trainable *t, struct train_result *out)
+{
+        struct candidate *c = &s->candidate[s->ncandidates];
+        struct train_candidate *told = &out->candidate[out->ncandidates];
+        const double start = train_clock();
+
+        *c = (struct candidate) { .trainable = t, .part.family = (int) t->family };
+        enum caefs_err err = t->train(s->training, &c->part.bytes, out);
+        if (err != CAEFS_OK || c->part.bytes.size == 0) {
+                bytes_free(&c->part.bytes);
+                return err;
+        }
+        s->ncandidates++;
+        err = worth(s, c, &c->total);
+        *told = (struct train_candidate) {
+                .family = (int) t->family, .part_bytes = c->part.bytes.size,
+                .model_bytes = (uint64_t) c->total, .seconds = train_clock() - start,
+        };
+        out->ncandidates++;
+        return err;
+}
+
+/* Takes the candidate that saves most beside those chosen already, if any pays. */
+static enum caefs_err
+choose_next(struct selection *s, double *total, bool *found)
+{
+        struct candidate *best = NULL;
+        double least = *total - LEAST_GAIN * s->measuring.plain;
+        enum caefs_err err = CAEFS_OK;
+
+        for (size_t i = 0; i < s->ncandidates && err == CAEFS_OK; i++) {
+                struct candidate *c = &s->candidate[i];
+                double with = c->total;
+                if (c->chosen || c->total >= s->measuring.plain)
+                        continue;
+                if (*total < s->measuring.plain)
+                        err = worth(s, c, &with);
+                if (err == CAEFS_OK && with < least) {
+                        least = with;
+                        best = c;
+                }
+        }
+        *found = best != NULL;
+        if (best != NULL) {
+                best->chosen = true;
+                *total = least;
+        }
+        return err;
+}
+
+static enum caefs_err
+complete_chosen(struct selection *s)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        for (size_t i = 0; i < s->ncandidates && err == CAEFS_OK; i++) {
+                struct candidate *c = &s->candidate[i];
+                if (c->chosen && c->trainable->complete != NULL)
+                        err = c->trainable->complete(s->training, &c->part.bytes);
+        }
+        return err;
+}
+
+/* ---- the course ---- */
+
+static void
+explain(const struct selection *s, bool pays, struct train_result *out)
+{
+        const double plain = (double) out->plain_bytes, with = (double) out->model_bytes;
+
+        if (s->ncandidates == 0 && out->why[0] == '\0')
+                snprintf(out->why, sizeof out->why, "there is nothing here to learn from");
+        else if (pays)
+                snprintf(out->why, sizeof out->why, "by what was held back the data takes %.1f %% "
+                         "fewer bytes, the model's own counted", 100 * (plain - with) / plain);
+        else if (s->ncandidates > 0)
+                snprintf(out->why, sizeof out->why, "by what was held back the data would take "
+                         "%llu bytes with the best model, its own counted, and %llu without",
+                         (unsigned long long) out->model_bytes,
+                         (unsigned long long) out->plain_bytes);
+}
+
+/* Chooses, and builds the model; FORCE: of what there is, whatever it is worth. */
+static enum caefs_err
+choose(struct selection *s, struct train_result *out)
+{
+        double total = s->measuring.plain, best = s->measuring.plain;
+        bool any = false, found = true;
+        enum caefs_err err = CAEFS_OK;
+
+        while (found && err == CAEFS_OK) {
+                err = choose_next(s, &total, &found);
+                any |= found;
+        }
+        for (size_t i = 0; i < s->ncandidates; i++)
+                best = i == 0 || s->candidate[i].total < best ? s->candidate[i].total : best;
+        out->plain_bytes = (uint64_t) s->measuring.plain;
+        out->model_bytes = (uint64_t) (any ? total : best);
+        explain(s, any, out);
+        if (!any && s->training->options->force && s->ncandidates > 0)
+                any = s->candidate[0].chosen = true;
+        if (err == CAEFS_OK && any)
+                err = complete_chosen(s);
+        return err == CAEFS_OK && any ? build(s, NULL, &out->model) : err;
+}
+
+static enum caefs_err
+run_all(const struct training *t, struct train_result *out)
+{
+        const int wanted = t->options->family;
+        struct selection s = { .training = t };
+        enum caefs_err err = measuring_start(t, &s.measuring);
+
+        for (size_t i = 0; i < NTRAINABLES && err == CAEFS_OK; i++)
+                if (wanted == 0 || wanted == (int) trainables[i]->family)
+                        err = try_family(&s, trainables[i], out);
+        if (err == CAEFS_OK)
+                err = choose(&s, out);
+        for (size_t i = 0; i < s.ncandidates; i++)
+                bytes_free(&s.candidate[i].part.bytes);
+        free(s.measuring.piece);
+        if (err == CAEFS_OK && out->model == NULL && t->options->force)
+                err = caefs_fail(CAEFS_ERR_ARGUMENT, "train: %s", out->why);
+        return err;
+}
+
+bool
+train_knows(int family)
+{
+        for (size_t i = 0; i < NTRAINABLES; i++)
+                if ((int) trainables[i]->family == family)
+                        return true;
+        return false;
+}
+
+static enum caefs_err
+check_options(const struct train_options *o)
+{
+        if (o->family != 0 && !train_knows(o->family))
                 return caefs_fail(CAEFS_ERR_UNSUPPORTED, "train: this family has nothing to learn");
         if (!(o->proportion > 0 && o->proportion <= 1))
                 return caefs_fail(CAEFS_ERR_ARGUMENT, "train: the proportion is above 0 and at "
                                   "most 1");
-        if (!(o->time_limit > 0))
-                o->time_limit = DEFAULT_SECONDS;
-        const unsigned columns = common_columns(input, ninputs, o->scope);
-        if (o->nlayers == 0 && o->warm_start != NULL)
-                layers_of_model(o);
-        else if (o->nlayers == 0 && columns > 0)
-                default_table_layers(o, columns);
-        else if (o->nlayers == 0)
-                default_field_layers(o);
-        return check_layers(o);
-}
-
-/* ---- does it pay? ---- */
-
-/* Coded bytes of one piece, with MODEL or, NULL, without. */
-static enum caefs_err
-piece_bytes(const struct train_piece *p, const struct train_options *o, const struct model *m,
-            struct arena *arena, void *raw, uint64_t *total)
-{
-        const struct region *r = &p->input->region;
-        const struct chunk_geometry geometry = {
-                .dtype = r->dtype, .big_endian = r->big_endian, .shape = p->shape,
-                .scope = p->shape.ndim > 1 ? o->scope : SCOPE_ARRAY, .model = m,
-        };
-        const struct chunk_bound bound = {
-                .mode = p->amounts != NULL ? BOUND_ABS : o->bound.mode,
-                .amount = p->amounts != NULL ? p->amounts : &o->bound.amount,
-                .namounts = p->amounts != NULL ? p->namounts : 1,
-        };
-        const struct chunk_options options = { .effort = EFFORT_BALANCED };
-        const struct arena_mark mark = arena_mark(arena);
-        struct chunk_report report;
-        struct bytes coded = { 0 };
-        enum caefs_err err = train_piece_read(p, raw);
-
-        if (err == CAEFS_OK)
-                err = chunk_encode(&geometry, &bound, &options, raw, NULL, arena, &coded, NULL,
-                                   &report);
-        *total += coded.size;
-        bytes_free(&coded);
-        arena_release(arena, mark);
-        return err;
-}
-
-/* The held-back pieces as the codec stores them, without the model and with it, its
- * own bytes shared out over all the data. */
-static enum caefs_err
-measure(const struct train_data *d, const struct train_options *o, struct train_result *out)
-{
-        struct arena arena = { 0 };
-        uint64_t held = 0, plain = 0, with = 0;
-        size_t largest = 0, own;
-        enum caefs_err err = CAEFS_OK;
-
-        for (size_t i = 0; i < d->nheld; i++)
-                largest = d->held[i].count > largest ? d->held[i].count : largest;
-        void *raw = malloc(largest * 8 + 1);
-        if (raw == NULL)
-                return caefs_fail(CAEFS_ERR_NOMEM, "train: no memory for a piece");
-        for (size_t i = 0; i < d->nheld && err == CAEFS_OK; i++) {
-                held += d->held[i].count * dtype_size(d->held[i].input->region.dtype);
-                err = piece_bytes(&d->held[i], o, NULL, &arena, raw, &plain);
-                if (err == CAEFS_OK)
-                        err = piece_bytes(&d->held[i], o, out->model, &arena, raw, &with);
-        }
-        free(raw);
-        arena_free(&arena);
-        model_blob(out->model, &own);
-        out->plain_bytes = plain;
-        out->model_bytes = with + (uint64_t) ((double) own * (double) held /
-                                              (double) d->total_bytes + 0.5);
-        return err;
-}
-
-/* Says what the measure means, and drops a model that does not pay. */
-static void
-judge(const struct train_options *o, struct train_result *out)
-{
-        const double plain = (double) out->plain_bytes, with = (double) out->model_bytes;
-        const bool pays = with < plain * (1 - LEAST_GAIN);
-        const double change = plain > 0 ? 100 * (with - plain) / plain : 0;
-
-        if (pays)
-                snprintf(out->why, sizeof out->why, "held-back data takes %.1f %% fewer bytes, "
-                         "the model's own share counted", -change);
-        else
-                snprintf(out->why, sizeof out->why, "held-back data would take %llu bytes with "
-                         "the model, its own share counted, and %llu without",
-                         (unsigned long long) out->model_bytes,
-                         (unsigned long long) out->plain_bytes);
-        if (!pays && !o->force) {
-                model_free(out->model);
-                out->model = NULL;
-        }
-}
-
-static enum caefs_err
-install(const struct train_options *o, const struct train_data *d,
-        const struct train_outcome *run, struct train_result *out)
-{
-        const struct model_info info = {
-                .family = FAMILY_CAE,
-                .bound = o->bound, .scope = o->scope,
-                .train_values = d->learnt_values, .proportion = o->proportion,
-                .epochs = run->epochs, .seed = o->seed,
-                .train_loss = run->train_loss, .validation_loss = run->validation_loss,
-        };
-
-        out->train_loss = run->train_loss;
-        out->validation_loss = run->validation_loss;
-        out->seconds = run->seconds;
-        out->epochs = run->epochs;
-        enum caefs_err err = model_build(&info, &run->network, &out->model);
-        if (err == CAEFS_OK)
-                err = measure(d, o, out);
-        if (err == CAEFS_OK)
-                judge(o, out);
-        return err;
-}
-
-static enum caefs_err
-learn(const struct train_options *o, struct train_data *data, train_watch *watch, void *context,
-      struct train_result *out)
-{
-        struct train_outcome run;
-        enum caefs_err err = train_run(o, data, watch, context, &run);
-
-        if (err != CAEFS_OK)
-                return err;
-        err = install(o, data, &run, out);
-        autoencoder_release(&run.network);
-        return err;
-}
-
-/* A failure only for who wants a model in any case. */
-static enum caefs_err
-too_little(const struct train_options *o, const struct train_data *d, struct train_result *out)
-{
-        snprintf(out->why, sizeof out->why, "%zu blocks of %zu values are too little to learn "
-                 "from, at least %d are needed", d->nblocks, d->block, TRAIN_LEAST_BLOCKS);
-        return o->force ? caefs_fail(CAEFS_ERR_ARGUMENT, "train: %s", out->why) : CAEFS_OK;
+        return CAEFS_OK;
 }
 
 enum caefs_err
 train_model(const struct train_input *input, size_t ninputs, const struct train_options *options,
             train_watch *watch, void *context, struct train_result *out)
 {
-        struct train_options o;
-        struct train_data data;
+        struct train_options o = *options;
+        struct train_pieces pieces;
+        const double start = train_clock();
+        enum caefs_err err = check_options(&o);
 
         *out = (struct train_result) { 0 };
-        enum caefs_err err = fill_options(options, input, ninputs, &o);
+        if (!(o.time_limit > 0))
+                o.time_limit = DEFAULT_SECONDS;
         if (err == CAEFS_OK)
-                err = train_data_gather(input, ninputs, &o, o.layer[0], &data);
+                err = train_pieces_cut(input, ninputs, &o, &pieces);
         if (err != CAEFS_OK)
                 return err;
-        if (data.nblocks < TRAIN_LEAST_BLOCKS)
-                err = too_little(&o, &data, out);
-        else
-                err = learn(&o, &data, watch, context, out);
-        train_data_release(&data);
+        const struct training t = {
+                .options = &o, .pieces = &pieces, .deadline = start + o.time_limit,
+                .watch = watch, .context = context,
+        };
+        err = run_all(&t, out);
+        train_pieces_release(&pieces);
+        out->seconds = train_clock() - start;
         if (err != CAEFS_OK) {
                 model_free(out->model);
                 out->model = NULL;

@@ -1,6 +1,10 @@
 /* codec/train.h - training a model from arrays.
  *
- * The autoencoder of "High-Ratio Lossy Compression: Exploring the Autoencoder to
+ * Families learn (codec/train_family.h), each its part of a model; what a part is
+ * worth is measured on held-back data by the encoder itself, the model's own bytes
+ * counted.  What pays is kept, or nothing.
+ *
+ * One of them is the autoencoder of "High-Ratio Lossy Compression: Exploring the Autoencoder to
  * Compress Scientific Data" (sec. 3): fully connected, seven layers (512-64-8-1
  * and back by default), normalised blocks, Adam, minibatches, stopped when the
  * validation loss stops falling.  Training fakes the quantisation of the integer
@@ -36,6 +40,8 @@ struct train_options {
         unsigned     threads;           /* 0: all */
         size_t       batch;             /* blocks a minibatch; 0: the default */
         bool         force;             /* keep the model even when it does not pay */
+        uint64_t     expected_bytes;    /* raw bytes that the model is to serve, the inputs
+                                         * among them; less than they have: they alone */
         const struct model *warm_start; /* or NULL */
 };
 
@@ -54,12 +60,25 @@ struct train_progress {
 };
 typedef bool train_watch(void *context, const struct train_progress *p);
 
-/* What came of it.  MODEL is NULL when nothing pays (and WHY says so). */
+#define TRAIN_MAX_CANDIDATES 8
+
+/* A family that has learnt something. */
+struct train_candidate {
+        int      family;                /* enum family */
+        uint64_t part_bytes;            /* of its part of a model */
+        uint64_t model_bytes;           /* all data, with a model of this part alone */
+        double   seconds;               /* learning and measuring */
+};
+
+/* What came of it.  MODEL is NULL when nothing pays (and WHY says so).  Bytes of all
+ * data are estimates from what was held back. */
 struct train_result {
         struct model *model;            /* the caller frees */
-        uint64_t      plain_bytes;      /* held-back data, encoded without a model */
-        uint64_t      model_bytes;      /* the same data with it, the model's own bytes shared
-                                         * out over the whole data */
+        uint64_t      plain_bytes;      /* all data, encoded without a model */
+        uint64_t      model_bytes;      /* the same with it, or with the best that was found;
+                                         * the model's own bytes counted */
+        struct train_candidate candidate[TRAIN_MAX_CANDIDATES];
+        size_t        ncandidates;
         double        train_loss, validation_loss, seconds;
         uint32_t      epochs;
         char          why[160];         /* one sentence for a person */
@@ -68,5 +87,8 @@ struct train_result {
 enum caefs_err train_model(const struct train_input *input, size_t ninputs,
                            const struct train_options *options,
                            train_watch *watch, void *context, struct train_result *out);
+
+/* True when FAMILY (enum family) is one that learns. */
+bool train_knows(int family);
 
 #endif

@@ -1,6 +1,8 @@
 /* codec/train_run.c - epochs, schedule, early stopping. */
 #include "codec/train_run.h"
 
+#include "codec/cae_part.h"
+
 #include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
@@ -213,7 +215,7 @@ start_learner(struct run *r, enum activation hidden, const float *mean)
 
         enum caefs_err err = learner_init(&r->learner, o->layer, o->nlayers, hidden, o->batch,
                                           mean, &r->random);
-        if (err == CAEFS_OK && o->warm_start != NULL)
+        if (err == CAEFS_OK && model_autoencoder(o->warm_start) != NULL)
                 learner_adopt(&r->learner, model_autoencoder(o->warm_start));
         return err;
 }

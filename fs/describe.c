@@ -186,13 +186,17 @@ describe_model(const struct model *m)
 {
         const struct model_info *info = model_info(m);
         json_t *layers = json_array();
+        json_t *parts = json_object();
         char bound[32];
 
+        for (int f = 0; f < MODEL_MAX_PARTS; f++)
+                if (info->part_bytes[f] > 0)
+                        json_object_set_new(parts, codec_name(f), integer(info->part_bytes[f]));
         for (unsigned i = 0; i < info->nlayers && i < MODEL_MAX_LAYERS; i++)
                 json_array_append_new(layers, json_integer(info->layer[i]));
         bound_format(&info->bound, bound);
-        return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:o}",
-                         "family", codec_name(info->family),
+        return json_pack("{s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:o}",
+                         "parts", parts,
                          "layers", layers,
                          "parameters", integer(info->parameters),
                          "bound", bound,

@@ -11,7 +11,7 @@
 #include <xxhash.h>
 
 #include "codec/cae_blocks.h"
-#include "codec/model.h"
+#include "codec/cae_part.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -30,6 +30,8 @@ predict(const struct model *m)
         struct arena arena = { 0 };
         struct cae_blocks b;
 
+        if (a == NULL)
+                return;
         if (cae_blocks_init(&g, a, &arena, &b) == CAEFS_OK) {
                 int32_t *latent = arena_array(&arena, b.nblocks * autoencoder_latents(a),
                                               sizeof *latent);

@@ -4,9 +4,7 @@
 
 #include <stdlib.h>
 
-#include "codec/model.h"
-#include "codec/network.h"
-#include "codec/predict.h"
+#include "codec/cae_part.h"
 
 /* splitmix64 */
 static inline uint64_t
@@ -74,16 +72,21 @@ sample_model(unsigned block, unsigned latents, enum activation activation, bool 
              uint64_t seed)
 {
         const struct model_info info = {
-                .family = FAMILY_CAE, .bound = { BOUND_PWREL, 0.1 }, .scope = SCOPE_ARRAY,
-                .train_values = 12345, .proportion = 0.5, .epochs = 7, .seed = 99,
-                .train_loss = 0.25, .validation_loss = 0.5,
+                .bound = { BOUND_PWREL, 0.1 }, .scope = SCOPE_ARRAY,
+                .train_values = 12345, .seed = 99,
         };
-        struct autoencoder a = sample_autoencoder(block, latents, activation, wide, seed);
+        struct cae_part p = {
+                .autoencoder = sample_autoencoder(block, latents, activation, wide, seed),
+                .proportion = 0.5, .epochs = 7, .train_loss = 0.25, .validation_loss = 0.5,
+        };
+        struct model_part part = { .family = FAMILY_CAE };
         struct model *m = NULL;
 
-        if (model_build(&info, &a, &m) != CAEFS_OK)
+        if (cae_part_write(&p, &part.bytes) != CAEFS_OK
+            || model_build(&info, &part, 1, &m) != CAEFS_OK)
                 m = NULL;
-        autoencoder_release(&a);
+        bytes_free(&part.bytes);
+        autoencoder_release(&p.autoencoder);
         return m;
 }
 

@@ -164,9 +164,13 @@ test_tables(void **state)
 static struct model *
 pattern_model(const int32_t *pattern, unsigned block)
 {
-        const struct model_info info = { .family = FAMILY_CAE };
-        struct autoencoder a = sample_autoencoder(block, 1, ACTIVATION_RELU, false, 23);
-        struct connection *hidden = &a.connection[2], *last = &a.connection[3];
+        const struct model_info info = { .bound.mode = BOUND_LOSSLESS };
+        struct cae_part p = {
+                .autoencoder = sample_autoencoder(block, 1, ACTIVATION_RELU, false, 23),
+        };
+        struct model_part part = { .family = FAMILY_CAE };
+        struct autoencoder *a = &p.autoencoder;
+        struct connection *hidden = &a->connection[2], *last = &a->connection[3];
         struct model *m = NULL;
 
         for (unsigned u = 0; u < hidden->out; u++) {
@@ -180,9 +184,11 @@ pattern_model(const int32_t *pattern, unsigned block)
                 last->weight[(size_t) o * last->in] = (int16_t) pattern[o];
                 last->bias[o] = 0;
         }
-        a.one = 255 * 127;
-        assert_int_equal(model_build(&info, &a, &m), CAEFS_OK);
-        autoencoder_release(&a);
+        a->one = 255 * 127;
+        assert_int_equal(cae_part_write(&p, &part.bytes), CAEFS_OK);
+        assert_int_equal(model_build(&info, &part, 1, &m), CAEFS_OK);
+        bytes_free(&part.bytes);
+        autoencoder_release(a);
         return m;
 }
 
