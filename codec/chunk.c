@@ -43,7 +43,10 @@ plane_of(const struct chunk_geometry *g, struct plane *p)
         if (g->dtype <= DTYPE_BYTES || g->dtype >= DTYPE_COUNT || count == 0
             || count > COUNT_LIMIT)
                 return caefs_fail(CAEFS_ERR_ARGUMENT, "chunk: no such dtype or shape");
-        *p = (struct plane) { .dtype = g->dtype, .count = count, .columns = 1, .model = g->model };
+        *p = (struct plane) {
+                .dtype = g->dtype, .count = count, .columns = 1,
+                .model = g->model, .reference = g->reference,
+        };
         shape_collapse(&g->shape, columns, &p->shape);
         if (columns) {
                 p->columns = p->shape.extent[p->shape.ndim - 1];

@@ -25,6 +25,7 @@ struct chunk_geometry {
         struct shape        shape;      /* of this chunk: slowest first; count <= 2^28 */
         enum scope          scope;
         const struct model *model;      /* or NULL */
+        const struct reference *reference;      /* or NULL */
 };
 
 /* The bound, made absolute: for REL and PSNR the ranges are the caller's to find

@@ -44,6 +44,7 @@ group_make(const struct plane *p, const struct partition *part, size_t index,
         if (g->ncolumns == 0)
                 return caefs_fail(CAEFS_ERR_CORRUPT, "chunk: a group without columns");
         g->plane = *p;
+        g->plane.reference = NULL;      /* it has all columns */
         g->plane.count = g->rows * g->ncolumns;
         if (g->ncolumns == 1) {
                 g->plane.shape.ndim--;

@@ -36,7 +36,7 @@ add_field(struct search *s, const struct lattice *l, enum family number, bool as
 {
         const struct family_methods *family = family_by_number(number);
         struct field field = {
-                .geometry = plane_field(s->plane, l->grid->wide, l->grid->step),
+                .geometry = plane_field(s->plane, l->grid, l->ngrids),
                 .grid = l->integers,
                 .hole = l->holes ? l->hole : NULL,
                 .as_it_is = as_it_is,

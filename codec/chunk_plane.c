@@ -15,15 +15,17 @@ plane_row(const struct plane *p)
 }
 
 struct field_geometry
-plane_field(const struct plane *p, bool wide, int64_t step)
+plane_field(const struct plane *p, const struct grid *grid, size_t ngrids)
 {
         return (struct field_geometry) {
                 .shape = p->shape,
                 .count = p->count,
-                .wide = wide,
-                .step = step,
+                .wide = grid->wide,
+                .step = grid->step,
                 .scope = p->scope,
                 .model = p->model,
+                .reference = p->reference,
+                .grid = ngrids == 1 ? grid : NULL,
         };
 }
 
@@ -120,11 +122,11 @@ grids_parse(const struct plane *p, unsigned head, struct cursor *in, struct aren
 }
 
 static enum caefs_err
-family_decode(const struct plane *p, unsigned head, const struct grid *grid, struct cursor *in,
-              struct arena *arena, void **integers)
+family_decode(const struct plane *p, unsigned head, const struct grid *grid, size_t ngrids,
+              struct cursor *in, struct arena *arena, void **integers)
 {
         const struct family_methods *family = family_by_number(head & HEAD_FAMILY);
-        struct field_geometry        field = plane_field(p, grid->wide, grid->step);
+        struct field_geometry        field = plane_field(p, grid, ngrids);
 
         if (family == NULL)
                 return caefs_fail(CAEFS_ERR_VERSION, "chunk: coded by a family this version does "
@@ -191,7 +193,7 @@ predicted_decode(const struct plane *p, unsigned head, struct cursor *in, struct
         }
         err = grids_parse(p, head, in, arena, &grid, &ngrids);
         if (err == CAEFS_OK)
-                err = family_decode(p, head, grid, in, arena, &integers);
+                err = family_decode(p, head, grid, ngrids, in, arena, &integers);
         if (err != CAEFS_OK)
                 return err;
         for (size_t c = 0; c < ngrids; c++)

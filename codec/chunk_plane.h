@@ -18,6 +18,7 @@ struct plane {
         size_t              columns;    /* with grids of their own: 1, or the last extent */
         enum scope          scope;      /* ARRAY when columns is 1 */
         const struct model *model;
+        const struct reference *reference;
 };
 
 /* The first byte of a chunk or plane. */
@@ -45,8 +46,9 @@ struct plane_bound {
 /* Distance to the value one row back, for planes of symbols; 0: none. */
 size_t plane_row(const struct plane *p);
 
-/* What families are told of the plane. */
-struct field_geometry plane_field(const struct plane *p, bool wide, int64_t step);
+/* What families are told of the plane on its NGRIDS grids, all as wide and with the same
+ * step. */
+struct field_geometry plane_field(const struct plane *p, const struct grid *grid, size_t ngrids);
 
 /* Appends the smallest coding found that holds the bound; it has been decoded
  * and compared, and DECODED, (count), is what it gives. */

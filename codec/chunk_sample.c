@@ -34,7 +34,7 @@ sample_pays(const struct search *s)
 {
         enum effort effort = s->options->effort;
 
-        return effort != EFFORT_MAX && s->plane->model == NULL
+        return effort != EFFORT_MAX && s->plane->model == NULL && s->plane->reference == NULL
                 && s->plane->count >= 8 * sample_values[effort]
                 && (effort == EFFORT_FAST || !s->fill.repeats);
 }
@@ -91,11 +91,11 @@ whole_bits(const struct candidate *c, double scale)
 
 /* Whether family NUMBER would be tried on the whole plane: a part is narrower. */
 static bool
-applies_to_whole(const struct search *s, const struct grid *g, unsigned number)
+applies_to_whole(const struct search *s, const struct proposal *p, unsigned number)
 {
         const struct family_methods *family = family_by_number(number);
         struct field field = {
-                .geometry = plane_field(s->plane, g->wide, g->step),
+                .geometry = plane_field(s->plane, p->grid, p->ngrids),
                 .effort = s->options->effort,
         };
 
@@ -123,7 +123,7 @@ part_try(const struct search *s, struct search *part)
         for (size_t i = 0; i < part->nproposals && err == CAEFS_OK; i++) {
                 err = lattice_add(part, &part->proposal[i]);
                 for (unsigned f = 1; f < FAMILY_LIMIT && err == CAEFS_OK; f++)
-                        if (applies_to_whole(s, part->proposal[i].grid, f)
+                        if (applies_to_whole(s, &part->proposal[i], f)
                             && !is_left_for_whole(part, f)
                             && !(f == FAMILY_PYRAMID && is_rough(part)))
                                 err = candidate_add(part, &part->lattice[i], (enum family) f);
@@ -160,7 +160,7 @@ part_rank(const struct search *s, const struct search *part, struct choice *choi
         if (!part_best(s, part, &best))
                 return;
         if (is_left_for_whole(part, FAMILY_PYRAMID)
-            && applies_to_whole(s, best.proposal->grid, FAMILY_PYRAMID))
+            && applies_to_whole(s, best.proposal, FAMILY_PYRAMID))
                 choice[(*n)++] = (struct choice) { best.proposal, FAMILY_PYRAMID, 0 };
         choice[(*n)++] = best;
 }
@@ -176,6 +176,7 @@ sample_choose(const struct search *s, struct choice choice[MAX_CHOICES], size_t 
         *n = 0;
         plane.shape = box.shape;
         plane.count = shape_count(&box.shape);
+        plane.reference = NULL;
         void *values = arena_array(s->arena, plane.count, dtype_size(plane.dtype));
         if (values == NULL)
                 return CAEFS_ERR_NOMEM;

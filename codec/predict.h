@@ -17,6 +17,7 @@
 #ifndef CAEFS_CODEC_PREDICT_H
 #define CAEFS_CODEC_PREDICT_H
 
+#include "codec/reference.h"
 #include "codec/residual.h"
 
 struct model;           /* codec/model.h */
@@ -41,6 +42,8 @@ struct field_geometry {
         enum scope          scope;      /* COLUMN, CHANNEL: last axis are columns or
                                          * channels, with grids of their own */
         const struct model *model;      /* for families that need one; else NULL */
+        const struct reference *reference;      /* of an earlier object; or NULL */
+        const struct grid  *grid;       /* of all values; NULL when columns have their own */
 };
 
 /* What only the encoder knows. */
