@@ -22,7 +22,7 @@
 
 enum node {
         NODE_DIRECTORY, NODE_STORE, NODE_SYNC, NODE_EXPLAIN, NODE_MODELS_JSON, NODE_MODELS,
-        NODE_MODEL_JSON, NODE_RECORD,
+        NODE_MODEL_JSON, NODE_RECORD, NODE_RECOMPRESS,
         NODE_COUNT,
         NODE_MODEL = NODE_COUNT,        /* any file in models/ */
 };
@@ -39,6 +39,7 @@ static const struct {
         [NODE_MODELS]      = { "models", S_IFDIR | 0755 },
         [NODE_MODEL_JSON]  = { "model", S_IFREG | 0666 },
         [NODE_RECORD]      = { "record", S_IFREG | 0644 },
+        [NODE_RECOMPRESS]  = { "recompress", S_IFREG | 0644 },
 };
 
 /* An open control file; protected by its lock, since a program may read and write
@@ -607,22 +608,27 @@ control_read(fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *f
         pthread_mutex_unlock(&h->lock);
 }
 
+static bool
+parse_number(const char *text, store_inode *inode)
+{
+        char *end;
+
+        errno = 0;
+        *inode = strtoull(text, &end, 10);
+        return errno == 0 && end != text && *end == '\0' && isdigit((unsigned char) *text);
+}
+
 /* "INODE\n" */
 static enum caefs_err
 parse_inode(const char *data, size_t size, store_inode *inode)
 {
         char text[32];
-        char *end;
 
-        if (size == 0 || size >= sizeof text)
+        if (size == 0 || size >= sizeof text || data[size - 1] != '\n')
                 return CAEFS_ERR_ARGUMENT;
-        memcpy(text, data, size);
-        text[size] = '\0';
-        errno = 0;
-        *inode = strtoull(text, &end, 10);
-        if (errno != 0 || end == text || strcmp(end, "\n") != 0 || !isdigit((unsigned char) *text))
-                return CAEFS_ERR_ARGUMENT;
-        return CAEFS_OK;
+        memcpy(text, data, size - 1);
+        text[size - 1] = '\0';
+        return parse_number(text, inode) ? CAEFS_OK : CAEFS_ERR_ARGUMENT;
 }
 
 /* Whoever may read a file may know how it is stored. */
@@ -655,7 +661,35 @@ sync_tree(struct control *c, struct control_handle *h, store_inode inode)
 {
         if (h->job != NULL)
                 return CAEFS_ERR_BUSY;
-        return control_job_start(c->store, inode, &h->job);
+        return control_job_start(c->store, inode, NULL, &h->job);
+}
+
+/* "INODE[ bound=B][ add-loss]\n" */
+static enum caefs_err
+recompress(struct control *c, struct control_handle *h, const char *data, size_t size)
+{
+        struct store_recompress again = { .wait = true };
+        char text[128], *rest = text, *word;
+        store_inode inode;
+
+        if (h->job != NULL)
+                return CAEFS_ERR_BUSY;
+        if (size == 0 || size >= sizeof text || data[size - 1] != '\n')
+                return CAEFS_ERR_ARGUMENT;
+        memcpy(text, data, size - 1);
+        text[size - 1] = '\0';
+        word = strsep(&rest, " ");
+        if (!parse_number(word, &inode))
+                return CAEFS_ERR_ARGUMENT;
+        while ((word = strsep(&rest, " ")) != NULL) {
+                if (strcmp(word, "add-loss") == 0)
+                        again.add_loss = true;
+                else if (strncmp(word, "bound=", 6) == 0 && bound_parse(word + 6, &again.bound))
+                        again.has_bound = true;
+                else
+                        return CAEFS_ERR_ARGUMENT;
+        }
+        return control_job_start(c->store, inode, &again, &h->job);
 }
 
 /* "HASH\n" */
@@ -698,6 +732,8 @@ take_write(fuse_req_t req, struct control_handle *h, const char *data, size_t si
 
         if (h->node == NODE_MODEL || h->node == NODE_RECORD)
                 return upload(h, data, size, offset);
+        if (h->node == NODE_RECOMPRESS)
+                return recompress(c, h, data, size);
         if (h->node == NODE_MODEL_JSON)
                 return show_model(c, h, data, size);
         if (h->node != NODE_SYNC && h->node != NODE_EXPLAIN)

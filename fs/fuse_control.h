@@ -13,6 +13,10 @@
  *                       "error NUMBER SENTENCE" (NUMBER an enum caefs_err), then
  *                       the end of the file.  Closing stops it.
  *                       Reads must have room for a line (640 bytes).
+ *   .caefs/recompress   write an inode number, optionally " bound=B" and " add-loss", and a
+ *                       newline; every sealed file at or below it is encoded again
+ *                       (store_recompress_tree()).  Reads give lines as those of sync, the
+ *                       last "end LEFT FILES REPLACED EXACT TIGHTER BEFORE AFTER".
  *   .caefs/explain      write an inode number and a newline, read JSON (fs/describe.h)
  *                       from offset 0
  *   .caefs/models.json  read: the models of the store (fs/describe.h)
@@ -29,8 +33,8 @@
  * Beside it, the extended attribute user.caefs.stat.json of any file gives its
  * state, sizes, codec and error (fs/describe.h) in one call.
  *
- * Permissions are those of the files' modes: models are written by root and by the
- * user who mounted, an explanation is given to who may read the file.
+ * Permissions are those of the files' modes: models are written and trees recompressed by
+ * root and by the user who mounted, an explanation is given to who may read the file.
  *
  * Thread safety: all functions from any thread.
  */

@@ -1,4 +1,4 @@
-/* fs/fuse_control_job.c - sealing a tree in a thread of its own. */
+/* fs/fuse_control_job.c - sealing or recompressing a tree in a thread of its own. */
 #include "fs/fuse_control_job.h"
 
 #include <inttypes.h>
@@ -12,6 +12,8 @@
 struct control_job {
         struct store   *store;
         store_inode     inode;
+        bool            is_again;
+        struct store_recompress again;
         struct progress progress;
         pthread_t       thread;
 
@@ -20,7 +22,7 @@ struct control_job {
         bool            done;           /* protected by lock, as all below */
         bool            told;           /* the last line has been given out */
         enum caefs_err  err;
-        uint64_t        left;
+        struct store_recompress_report report;  /* of sealing only what is left */
         char            sentence[512];
 };
 
@@ -28,13 +30,17 @@ static void *
 run(void *argument)
 {
         struct control_job *j = argument;
-        uint64_t left = 0;
-        const enum caefs_err err = store_sync_tree(j->store, j->inode, true, &j->progress, &left);
+        struct store_recompress_report report = { 0 };
+        const enum caefs_err err =
+                j->is_again ? store_recompress_tree(j->store, j->inode, &j->again, &j->progress,
+                                                    &report)
+                            : store_sync_tree(j->store, j->inode, true, &j->progress,
+                                              &report.left);
         const char *sentence = caefs_detail();
 
         pthread_mutex_lock(&j->lock);
         j->err = err;
-        j->left = left;
+        j->report = report;
         snprintf(j->sentence, sizeof j->sentence, "%s",
                  *sentence != '\0' ? sentence : caefs_err_text(err));
         j->done = true;
@@ -44,7 +50,8 @@ run(void *argument)
 }
 
 enum caefs_err
-control_job_start(struct store *store, store_inode inode, struct control_job **out)
+control_job_start(struct store *store, store_inode inode, const struct store_recompress *again,
+                  struct control_job **out)
 {
         struct control_job *j = calloc(1, sizeof *j);
 
@@ -52,6 +59,9 @@ control_job_start(struct store *store, store_inode inode, struct control_job **o
                 return CAEFS_ERR_NOMEM;
         j->store = store;
         j->inode = inode;
+        j->is_again = again != NULL;
+        if (again != NULL)
+                j->again = *again;
         pthread_mutex_init(&j->lock, NULL);
         pthread_cond_init(&j->ended, NULL);
         if (pthread_create(&j->thread, NULL, run, j) != 0) {
@@ -70,8 +80,14 @@ last_line(struct control_job *j, char line[CONTROL_JOB_LINE])
         if (j->told)
                 return 0;
         j->told = true;
+        const struct store_recompress_report *r = &j->report;
+        if (j->err == CAEFS_OK && j->is_again)
+                return (size_t) snprintf(line, CONTROL_JOB_LINE, "end %" PRIu64 " %" PRIu64
+                                         " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+                                         " %" PRIu64 "\n", r->left, r->files, r->replaced,
+                                         r->exact, r->tighter, r->bytes_before, r->bytes_after);
         if (j->err == CAEFS_OK)
-                return (size_t) snprintf(line, CONTROL_JOB_LINE, "end %" PRIu64 "\n", j->left);
+                return (size_t) snprintf(line, CONTROL_JOB_LINE, "end %" PRIu64 "\n", r->left);
         return (size_t) snprintf(line, CONTROL_JOB_LINE, "error %d %s\n", (int) j->err,
                                  j->sentence);
 }

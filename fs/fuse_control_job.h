@@ -1,6 +1,6 @@
 /* fs/fuse_control_job.h - work that a control file starts and reports on.
  *
- * Sealing a tree can take hours.  It runs in a thread of its own, so that no
+ * Sealing or recompressing a tree can take hours.  It runs in a thread of its own, so that no
  * request waits for it longer than the interval of a progress line, and it is told to
  * stop when the control file is closed.
  *
@@ -16,8 +16,9 @@ struct control_job;
 
 #define CONTROL_JOB_LINE 640            /* bytes of the longest line, with its NUL */
 
-/* Starts sealing everything at or below INODE. */
+/* Starts sealing everything at or below INODE, or, with AGAIN (copied), encoding it again. */
 enum caefs_err control_job_start(struct store *store, store_inode inode,
+                                 const struct store_recompress *again,
                                  struct control_job **out);
 
 /* The next line of fs/fuse_control.h into LINE and its length; 0 after the last.

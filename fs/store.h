@@ -79,6 +79,35 @@ enum caefs_err store_commit(struct store *s);
 enum caefs_err store_sync_tree(struct store *s, store_inode inode, bool wait,
                                struct progress *progress, uint64_t *left);
 
+/* Encoding sealed files again, with the properties and the model of today. */
+struct store_recompress {
+        bool         has_bound;         /* BOUND instead of the property */
+        struct bound bound;
+        bool         add_loss;          /* where something was lost already, count the bound from
+                                         * what is served now: the losses add up */
+        bool         wait;              /* for files that are open */
+};
+
+struct store_recompress_report {
+        uint64_t files;                 /* looked at */
+        uint64_t replaced;
+        uint64_t exact;                 /* lost values that had to come back bit for bit, since
+                                         * the bound leaves no room for more loss */
+        uint64_t tighter;               /* of those: lost more than today's bound would allow */
+        uint64_t bytes_before, bytes_after;     /* stored, of all files looked at */
+        uint64_t left;                  /* in use, or failed */
+};
+
+/* Encodes each sealed file at or below INODE again and keeps what is smaller.  Against the
+ * values that were written first, nothing is ever further off than the larger of the bound it
+ * was stored with and today's; with ADD_LOSS, than their sum.  With HAS_BOUND the new
+ * encoding is kept in any case, and when it frees the file of a model that is not today's.
+ * Times and other attributes stay. */
+enum caefs_err store_recompress_tree(struct store *s, store_inode inode,
+                                     const struct store_recompress *o,
+                                     struct progress *progress,
+                                     struct store_recompress_report *report);
+
 /* ---- who is asking ------------------------------------------------------ */
 
 struct store_caller {

@@ -364,6 +364,19 @@ void           queue_add(struct store *s, uint64_t ino, double delay);
 /* A file lost its last handle: whoever waits for that looks again. */
 void sync_note_closed(struct store *s);
 
+/* What is done to each staged (or SEALED) file of a tree. */
+struct tree_work {
+        bool  sealed;
+        bool  wait;                     /* for those that are open, until they close */
+        enum seal_outcome (*each)(void *context, struct store *s, struct inode *inode,
+                                  struct progress *progress);   /* from several threads */
+        void *context;
+};
+/* Does it for all at or below INO, and makes it durable; LEFT (may be NULL) counts those that
+ * did not come out SEAL_DONE.  The first failure's sentence is left in caefs_detail(). */
+enum caefs_err tree_run(struct store *s, store_inode ino, const struct tree_work *work,
+                        struct progress *progress, uint64_t *left);
+
 /* ---- store_open.c ------------------------------------------------------- */
 
 /* Temporary names in staging/ begin with this. */

@@ -14,22 +14,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fs/store_internal.h"
+#include "fs/store_seal.h"
 
 /* Files from this size on are encoded by several threads. */
 #define PARALLEL_FROM ((uint64_t) 32 << 20)
 
-/* An encoding that is not yet the file's content. */
-struct sealed_result {
-        uint64_t           version;     /* of the content it was made from */
-        struct meta_object object;      /* no id yet */
-        struct bytes       data;        /* while it is small */
-        int                fd;          /* a temporary file in staging/; -1: none */
-        char               name[STAGING_NAME_SIZE];
-};
-
-static void
-result_free(struct store *s, struct sealed_result *r)
+void
+seal_result_free(struct store *s, struct sealed_result *r)
 {
         if (r == NULL)
                 return;
@@ -93,17 +84,10 @@ read_staging(void *context, void *buffer, size_t n, uint64_t offset)
         return CAEFS_OK;
 }
 
-/* Progress of one file, passed on to that of the whole job. */
-struct forwarding {
-        struct progress  own;
-        struct progress *outer;
-        uint64_t         told;
-};
-
 static void
 forward(struct progress *p)
 {
-        struct forwarding *f = p->context;
+        struct seal_progress *f = p->context;
         uint64_t           done = atomic_load(&p->done);
 
         if (f->outer == NULL)
@@ -112,6 +96,12 @@ forward(struct progress *p)
                 atomic_store(&p->cancelled, true);
         progress_add(f->outer, done - f->told);
         f->told = done;
+}
+
+void
+seal_progress_init(struct seal_progress *f, struct progress *outer)
+{
+        *f = (struct seal_progress) { .own = { .report = forward, .context = f }, .outer = outer };
 }
 
 /* "lorenzo+cae": families by the bytes they take. */
@@ -169,9 +159,27 @@ acquire_previous(struct store *s, uint64_t id, struct object_options *o)
         return previous;
 }
 
+enum caefs_err
+seal_encode(struct store *s, const struct byte_source *source, struct object_options *o,
+            struct seal_progress *f, struct sealed_result *r)
+{
+        struct writer        w = { .store = s, .result = r };
+        struct byte_sink     sink = { write_result, &w };
+        struct object_report report = { 0 };
+
+        o->progress = &f->own;
+        o->threads = source->size >= PARALLEL_FROM ? s->options.seal_threads : 1;
+        enum caefs_err err = object_encode(source, o, &sink, &report);
+        if (err == CAEFS_OK)
+                describe(o, &report, &r->object);
+        if (err == CAEFS_OK && r->fd >= 0 && io->sync(r->fd, false) < 0)
+                err = caefs_fail_errno("%s/staging/%s", s->path, r->name);
+        return err;
+}
+
 static enum caefs_err
 encode(struct store *s, const struct meta_inode *row, struct object_options *o,
-       struct sealed_result *r)
+       struct seal_progress *f, struct sealed_result *r)
 {
         char name[STAGING_NAME_SIZE];
 
@@ -179,45 +187,43 @@ encode(struct store *s, const struct meta_inode *row, struct object_options *o,
         int fd = io->open(s->staging_fd, name, O_RDONLY, 0);
         if (fd < 0)
                 return caefs_fail_errno("%s/staging/%s", s->path, name);
-        struct writer        w = { .store = s, .result = r };
-        struct byte_source   source = { read_staging, &fd, row->content.size };
-        struct byte_sink     sink = { write_result, &w };
-        struct object_report report = { 0 };
+        struct byte_source    source = { read_staging, &fd, row->content.size };
         struct opened_object *previous = acquire_previous(s, row->content.object, o);
+        enum caefs_err        err = seal_encode(s, &source, o, f, r);
 
-        enum caefs_err err = object_encode(&source, o, &sink, &report);
-        if (err == CAEFS_OK)
-                describe(o, &report, &r->object);
-        if (err == CAEFS_OK && r->fd >= 0 && io->sync(r->fd, false) < 0)
-                err = caefs_fail_errno("%s/staging/%s", s->path, r->name);
         if (previous != NULL)
                 object_release(s, previous);
         io->close(fd);
         return err;
 }
 
+struct sealed_result *
+seal_result_new(uint64_t version)
+{
+        struct sealed_result *r = calloc(1, sizeof *r);
+
+        if (r != NULL)
+                *r = (struct sealed_result) { .fd = -1, .version = version };
+        return r;
+}
+
 /* Encodes ROW's content; a write to it cancels PROGRESS. */
 static enum caefs_err
 make_result(struct store *s, const struct meta_inode *row, uint64_t version,
-            struct forwarding *f, struct sealed_result **out)
+            struct seal_progress *f, struct sealed_result **out)
 {
         struct object_options o;
         char                  name[STORE_NAME_MAX + 1];
-        struct sealed_result *r = calloc(1, sizeof *r);
+        struct sealed_result *r = seal_result_new(version);
 
         *out = NULL;
         if (r == NULL)
                 return CAEFS_ERR_NOMEM;
-        r->fd = -1;
-        r->version = version;
         enum caefs_err err = property_options(s, row->ino, &o, name);
-        if (err == CAEFS_OK) {
-                o.progress = &f->own;
-                o.threads = row->content.size >= PARALLEL_FROM ? s->options.seal_threads : 1;
-                err = encode(s, row, &o, r);
-        }
+        if (err == CAEFS_OK)
+                err = encode(s, row, &o, f, r);
         if (err != CAEFS_OK) {
-                result_free(s, r);
+                seal_result_free(s, r);
                 return err;
         }
         *out = r;
@@ -327,14 +333,28 @@ swap_back(struct store *s, struct inode *inode, const struct draft *draft,
         pthread_mutex_unlock(stripe_of(s, inode));
 }
 
+/* The model that was encoded with may have been removed meanwhile; within a change. */
+static enum caefs_err
+check_model(struct store *s, uint64_t hash)
+{
+        struct bytes   unused = { 0 };
+        enum caefs_err err = hash == 0 ? CAEFS_OK : meta_model_record(s->meta, hash, &unused);
+
+        bytes_free(&unused);
+        return err == CAEFS_ERR_NO_ENTRY
+                       ? caefs_fail(CAEFS_ERR_MODEL, "its model was removed while it was encoded")
+                       : err;
+}
+
 /* Within a change. */
 static enum caefs_err
 write_rows(struct store *s, struct inode *inode, const struct sealed_result *r,
            const struct draft *draft)
 {
-        enum caefs_err err = meta_object_insert(s->meta, &r->object,
-                                                r->fd < 0 ? r->data.data : NULL);
+        enum caefs_err err = check_model(s, r->object.model);
 
+        if (err == CAEFS_OK)
+                err = meta_object_insert(s->meta, &r->object, r->fd < 0 ? r->data.data : NULL);
         if (err == CAEFS_OK)
                 err = draft_write_row(s, inode, draft);
         if (err == CAEFS_OK)
@@ -394,6 +414,20 @@ swap(struct store *s, struct inode *inode, struct sealed_result *r,
         return err;
 }
 
+enum seal_outcome
+seal_replace(struct store *s, struct inode *inode, struct sealed_result *r)
+{
+        enum seal_outcome outcome = SEAL_DONE;
+        enum caefs_err    err = r->fd >= 0 ? place_file(s, r) : CAEFS_OK;
+
+        if (err == CAEFS_OK)
+                err = swap(s, inode, r, &outcome);
+        if (r->fd >= 0 && r->object.id != 0 && (err != CAEFS_OK || outcome != SEAL_DONE))
+                remove_placed(s, r);
+        seal_result_free(s, r);
+        return err == CAEFS_OK ? outcome : SEAL_FAILED;
+}
+
 /* ---- one file ----------------------------------------------------------- */
 
 /* Takes a parked result that still fits, or drops it.  The caller uses the content, so
@@ -413,7 +447,7 @@ take_parked(struct store *s, struct inode *inode)
         inode_release(s, inode);
         if (fits)
                 return r;
-        result_free(s, r);
+        seal_result_free(s, r);
         return NULL;
 }
 
@@ -428,8 +462,8 @@ park(struct store *s, struct inode *inode, struct sealed_result *r)
         pthread_mutex_unlock(stripe_of(s, inode));
 }
 
-static bool
-is_in_use(struct store *s, struct inode *inode)
+bool
+seal_is_in_use(struct store *s, struct inode *inode)
 {
         pthread_mutex_lock(stripe_of(s, inode));
         bool used = inode->content->handles > 0;
@@ -450,13 +484,13 @@ seal_drop_parked(struct store *s, struct inode *inode)
         pthread_mutex_unlock(&c->sealing);
         content_put(s, inode);
         inode_release(s, inode);
-        result_free(s, r);
+        seal_result_free(s, r);
 }
 
 /* Can it be encoded now?  Notes the encoding, so that a writer cancels it. */
-static enum seal_outcome
-start_encoding(struct store *s, struct inode *inode, struct progress *encoding,
-               struct meta_inode *row, uint64_t *version)
+enum seal_outcome
+seal_begin(struct store *s, struct inode *inode, struct seal_progress *f,
+           struct meta_inode *row, uint64_t *version)
 {
         enum seal_outcome outcome = SEAL_DONE;
 
@@ -467,13 +501,13 @@ start_encoding(struct store *s, struct inode *inode, struct progress *encoding,
         if (c->writers > 0)
                 outcome = SEAL_OPEN;
         else
-                c->encoding = encoding;
+                c->encoding = &f->own;
         pthread_mutex_unlock(stripe_of(s, inode));
         return outcome;
 }
 
-static void
-end_encoding(struct store *s, struct inode *inode)
+void
+seal_end(struct store *s, struct inode *inode)
 {
         pthread_mutex_lock(stripe_of(s, inode));
         inode->content->encoding = NULL;
@@ -484,16 +518,16 @@ static enum seal_outcome
 encode_now(struct store *s, struct inode *inode, struct progress *outer,
            struct sealed_result **out)
 {
-        struct forwarding f = { .own = { .report = forward }, .outer = outer };
-        struct meta_inode row;
-        uint64_t          version;
+        struct seal_progress f;
+        struct meta_inode    row;
+        uint64_t             version;
 
-        f.own.context = &f;
-        enum seal_outcome outcome = start_encoding(s, inode, &f.own, &row, &version);
+        seal_progress_init(&f, outer);
+        enum seal_outcome outcome = seal_begin(s, inode, &f, &row, &version);
         if (outcome != SEAL_DONE)
                 return outcome;
         enum caefs_err err = make_result(s, &row, version, &f, out);
-        end_encoding(s, inode);
+        seal_end(s, inode);
         if (err == CAEFS_OK)
                 return SEAL_DONE;
         return err == CAEFS_ERR_INTERRUPTED ? SEAL_CHANGED : SEAL_FAILED;
@@ -516,24 +550,18 @@ seal_content(struct store *s, struct inode *inode, struct progress *progress)
         enum seal_outcome     outcome = SEAL_DONE;
 
         if (!is_sealable(s, inode)) {
-                result_free(s, r);
+                seal_result_free(s, r);
                 return SEAL_DONE;
         }
         if (r == NULL)
                 outcome = encode_now(s, inode, progress, &r);
         if (outcome != SEAL_DONE)
                 return outcome;
-        if (is_in_use(s, inode)) {
+        if (seal_is_in_use(s, inode)) {
                 park(s, inode, r);
                 return SEAL_OPEN;
         }
-        enum caefs_err err = r->fd >= 0 ? place_file(s, r) : CAEFS_OK;
-        if (err == CAEFS_OK)
-                err = swap(s, inode, r, &outcome);
-        if (r->fd >= 0 && r->object.id != 0 && (err != CAEFS_OK || outcome != SEAL_DONE))
-                remove_placed(s, r);
-        result_free(s, r);
-        return err == CAEFS_OK ? outcome : SEAL_FAILED;
+        return seal_replace(s, inode, r);
 }
 
 /* Why it stays staged: for stat and explain.  If even that cannot be written, nothing

@@ -1,4 +1,5 @@
-/* fs/store_sync.c - sealing a whole tree, for those who wait for it. */
+/* fs/store_sync.c - sealing a whole tree, or something else for each of its files, for those
+ * who wait for it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -32,7 +33,9 @@ list_push(struct number_list *l, uint64_t number)
 struct finding {
         struct store      *store;
         struct number_list directories; /* still to be read */
-        struct number_list files;       /* staged, or open and about to be */
+        struct number_list files;
+        bool               sealed;      /* look for sealed ones; else for those that are staged,
+                                         * or open and about to be */
         uint64_t           bytes;
 };
 
@@ -66,7 +69,9 @@ note_inode(struct finding *f, uint64_t ino)
                 return err;
         if (S_ISDIR(row.mode))
                 return list_push(&f->directories, ino);
-        if (!S_ISREG(row.mode) || (row.content.state != META_STAGED && !used))
+        if (!S_ISREG(row.mode) ||
+            (f->sealed ? row.content.state != META_SEALED
+                       : row.content.state != META_STAGED && !used))
                 return CAEFS_OK;
         f->bytes += row.content.size;
         return list_push(&f->files, ino);
@@ -109,13 +114,13 @@ find_files(struct finding *f, uint64_t ino)
         return err;
 }
 
-/* ---- sealing them ------------------------------------------------------- */
+/* ---- working on them ---------------------------------------------------- */
 
 struct job {
         struct store            *store;
+        const struct tree_work  *work;
         const struct number_list *files;
         struct progress         *progress;
-        bool                     wait;
         atomic_size_t            next;
         _Atomic uint64_t         left;
         pthread_mutex_t          lock;
@@ -166,7 +171,7 @@ is_open_for_writing(struct store *s, struct inode *inode)
 }
 
 static void
-seal_for_job(struct job *j, uint64_t ino)
+work_on(struct job *j, uint64_t ino)
 {
         struct inode     *inode;
         enum seal_outcome outcome;
@@ -176,8 +181,8 @@ seal_for_job(struct job *j, uint64_t ino)
         for (;;) {
                 outcome = is_open_for_writing(j->store, inode)
                                   ? SEAL_OPEN
-                                  : seal_inode(j->store, inode, j->progress);
-                if ((outcome != SEAL_OPEN && outcome != SEAL_CHANGED) || !j->wait ||
+                                  : j->work->each(j->work->context, j->store, inode, j->progress);
+                if ((outcome != SEAL_OPEN && outcome != SEAL_CHANGED) || !j->work->wait ||
                     progress_cancelled(j->progress))
                         break;
                 wait_for_close(j->store);
@@ -199,7 +204,7 @@ job_main(void *context)
                 if (progress_cancelled(j->progress))
                         atomic_fetch_add(&j->left, 1);
                 else
-                        seal_for_job(j, j->files->number[i]);
+                        work_on(j, j->files->number[i]);
         }
         return NULL;
 }
@@ -220,16 +225,16 @@ run_job(struct job *j)
 }
 
 enum caefs_err
-store_sync_tree(struct store *s, store_inode ino, bool wait, struct progress *progress,
-                uint64_t *left)
+tree_run(struct store *s, store_inode ino, const struct tree_work *work,
+         struct progress *progress, uint64_t *left)
 {
-        struct finding f = { .store = s };
+        struct finding f = { .store = s, .sealed = work->sealed };
         enum caefs_err err = s->options.read_only ? CAEFS_ERR_READ_ONLY : find_files(&f, ino);
         struct job     j = {
                 .store = s,
+                .work = work,
                 .files = &f.files,
                 .progress = progress,
-                .wait = wait,
                 .lock = PTHREAD_MUTEX_INITIALIZER,
         };
 
@@ -248,4 +253,20 @@ store_sync_tree(struct store *s, store_inode ino, bool wait, struct progress *pr
         if (err == CAEFS_OK && j.why[0] != '\0')
                 caefs_fail(CAEFS_OK, "%s", j.why);
         return err;
+}
+
+static enum seal_outcome
+seal_each(void *context, struct store *s, struct inode *inode, struct progress *progress)
+{
+        (void) context;
+        return seal_inode(s, inode, progress);
+}
+
+enum caefs_err
+store_sync_tree(struct store *s, store_inode ino, bool wait, struct progress *progress,
+                uint64_t *left)
+{
+        const struct tree_work work = { .wait = wait, .each = seal_each };
+
+        return tree_run(s, ino, &work, progress, left);
 }

@@ -148,9 +148,10 @@ enum caefs_err control_identity(const char *root, char **store, pid_t *pid)
 
 /* ---- sync ---- */
 
-/* True when LINE was the last one; ERR and LEFT are then set. */
+/* True when LINE was the last one; ERR and REPORT are then set. */
 static bool take_line(const char *line, struct progress *progress,
-                      uint64_t *left, enum caefs_err *err)
+                      struct store_recompress_report *report,
+                      enum caefs_err *err)
 {
         uint64_t done, total;
         int code, at = 0;
@@ -164,7 +165,11 @@ static bool take_line(const char *line, struct progress *progress,
                 }
                 return false;
         }
-        if (sscanf(line, "end %" SCNu64, left) == 1)
+        if (sscanf(line, "end %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+                         " %" SCNu64 " %" SCNu64 " %" SCNu64,
+                   &report->left, &report->files, &report->replaced,
+                   &report->exact, &report->tighter, &report->bytes_before,
+                   &report->bytes_after) >= 1)
                 *err = CAEFS_OK;
         else if (sscanf(line, "error %d %n", &code, &at) == 1 && code > 0 &&
                  code < CAEFS_ERR_COUNT)
@@ -177,16 +182,13 @@ static bool take_line(const char *line, struct progress *progress,
         return true;
 }
 
-enum caefs_err control_sync(const char *root, store_inode inode,
-                            struct progress *progress, uint64_t *left)
+/* Reads what the job behind FD says until its end; closes FD. */
+static enum caefs_err follow(int fd, struct progress *progress,
+                             struct store_recompress_report *report)
 {
         char line[1024];
-        int fd;
-        enum caefs_err err = ask_inode(root, "sync", inode, &fd);
+        enum caefs_err err;
 
-        *left = 0;
-        if (err != CAEFS_OK)
-                return err;
         for (;;) {
                 const ssize_t n = pread(fd, line, sizeof line - 1, 0);
 
@@ -198,15 +200,47 @@ enum caefs_err control_sync(const char *root, store_inode inode,
                         continue;
                 if (n <= 0) {
                         err = caefs_fail(CAEFS_ERR_IO,
-                                         "the mount ended while sealing");
+                                         "the mount ended meanwhile");
                         break;
                 }
                 line[n] = '\0';
-                if (take_line(line, progress, left, &err))
+                if (take_line(line, progress, report, &err))
                         break;
         }
         close(fd);
         return err;
+}
+
+enum caefs_err control_sync(const char *root, store_inode inode,
+                            struct progress *progress, uint64_t *left)
+{
+        struct store_recompress_report report = { 0 };
+        int fd;
+        enum caefs_err err = ask_inode(root, "sync", inode, &fd);
+
+        if (err == CAEFS_OK)
+                err = follow(fd, progress, &report);
+        *left = report.left;
+        return err;
+}
+
+enum caefs_err control_recompress(const char *root, store_inode inode,
+                                  const struct store_recompress *o,
+                                  struct progress *progress,
+                                  struct store_recompress_report *report)
+{
+        char question[128], bound[32] = "";
+        int fd;
+        enum caefs_err err;
+
+        *report = (struct store_recompress_report){ 0 };
+        if (o->has_bound)
+                bound_format(&o->bound, bound);
+        snprintf(question, sizeof question, "%" PRIu64 "%s%s%s\n",
+                 (uint64_t)inode, o->has_bound ? " bound=" : "", bound,
+                 o->add_loss ? " add-loss" : "");
+        err = ask(root, "recompress", question, &fd);
+        return err == CAEFS_OK ? follow(fd, progress, report) : err;
 }
 
 /* ---- explain and models ---- */

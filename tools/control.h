@@ -23,6 +23,10 @@ enum caefs_err control_identity(const char *root, char **store, pid_t *pid);
 
 enum caefs_err control_sync(const char *root, store_inode inode,
                             struct progress *progress, uint64_t *left);
+enum caefs_err control_recompress(const char *root, store_inode inode,
+                                  const struct store_recompress *o,
+                                  struct progress *progress,
+                                  struct store_recompress_report *report);
 enum caefs_err control_explain(const char *root, store_inode inode,
                                json_t **out);
 

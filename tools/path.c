@@ -430,3 +430,14 @@ enum caefs_err tool_path_sync(const struct tool_path *p,
                                        left);
         return control_sync(p->root, p->st.st_ino, progress, left);
 }
+
+enum caefs_err tool_path_recompress(const struct tool_path *p,
+                                    const struct store_recompress *o,
+                                    struct progress *progress,
+                                    struct store_recompress_report *report)
+{
+        if (p->kind == TOOL_PATH_STORE)
+                return store_recompress_tree(p->store, p->st.st_ino, o, progress,
+                                             report);
+        return control_recompress(p->root, p->st.st_ino, o, progress, report);
+}

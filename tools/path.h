@@ -98,6 +98,12 @@ enum caefs_err tool_path_explain(const struct tool_path *p, json_t **out);
 enum caefs_err tool_path_sync(const struct tool_path *p,
                               struct progress *progress, uint64_t *left);
 
+/* Encodes every sealed file at or below P again. */
+enum caefs_err tool_path_recompress(const struct tool_path *p,
+                                    const struct store_recompress *o,
+                                    struct progress *progress,
+                                    struct store_recompress_report *report);
+
 struct tool_property {
         char value[256];  /* "" when it has none */
         const char *source; /* "local", "inherited", "default" */
