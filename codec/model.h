@@ -9,7 +9,7 @@
  * Networks are exact (doc/design.md, "Networks that give the same bits
  * everywhere"): weights |w| <= 127 and 8-bit activations are integers held in
  * float32; fan-in is limited so that every partial sum stays below 2^24; so any
- * sgemm, in any order, on any machine gives the same integers.
+ * product, in any order, on any machine gives the same integers.
  *
  * Thread safety: a struct model is immutable once made.
  */

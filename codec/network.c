@@ -1,9 +1,9 @@
-/* codec/network.c - integer inference on a float32 sgemm. */
+/* codec/network.c - integer inference on products of float32 matrices. */
 #include "codec/network.h"
 
-#include <cblas.h>
-#include <pthread.h>
 #include <stdlib.h>
+
+#include "codec/matrix.h"
 
 /* Rows run at once: the widest layer of a batch stays in the second-level cache. */
 #define BATCH_ROWS 64
@@ -13,17 +13,6 @@
 
 #define SIGMOID_ENTRIES 1024
 #define SIGMOID_CENTRE  512
-
-static pthread_once_t blas_once = PTHREAD_ONCE_INIT;
-
-/* Parallelism is over chunks; threads inside a product of this size only wait for
- * each other.  Whoever sets the variable has decided otherwise. */
-static void
-blas_set_threads(void)
-{
-        if (getenv("OPENBLAS_NUM_THREADS") == NULL)
-                openblas_set_num_threads(1);
-}
 
 /* The logistic function from integers alone: exp(-n / 64) by repeated
  * multiplication with 2^32 exp(-1/64), entries for x = (i - 512) / 64. */
@@ -97,14 +86,16 @@ sums_within_limits(const struct connection *c)
 static void
 split_weights(struct connection *c)
 {
-        const size_t n = (size_t) c->in * c->out;
+        const size_t columns = matrix_padded(c->out);
 
-        for (size_t i = 0; i < n; i++) {
-                int32_t high = c->wide ? (c->weight[i] + 64) >> 7 : 0;
-                if (c->wide)
-                        c->high[i] = (float) high;
-                c->low[i] = (float) (c->weight[i] - high * 128);
-        }
+        for (size_t o = 0; o < c->out; o++)
+                for (size_t i = 0; i < c->in; i++) {
+                        const int32_t weight = c->weight[o * c->in + i];
+                        const int32_t high = c->wide ? (weight + 64) >> 7 : 0;
+                        if (c->wide)
+                                c->high[i * columns + o] = (float) high;
+                        c->low[i * columns + o] = (float) (weight - high * 128);
+                }
 }
 
 bool
@@ -112,9 +103,9 @@ connection_prepare(struct connection *c)
 {
         if (!connection_within_limits(c) || !sums_within_limits(c))
                 return false;
-        const size_t n = (size_t) c->in * c->out;
-        c->low = malloc(n * sizeof *c->low);
-        c->high = c->wide ? malloc(n * sizeof *c->high) : NULL;
+        const size_t n = c->in * matrix_padded(c->out);
+        c->low = calloc(n, sizeof *c->low);
+        c->high = c->wide ? calloc(n, sizeof *c->high) : NULL;
         c->table = c->activation == ACTIVATION_SIGMOID ? sigmoid_table(c->output_max) : NULL;
         if (c->low == NULL || (c->wide && c->high == NULL) ||
             (c->activation == ACTIVATION_SIGMOID && c->table == NULL)) {
@@ -122,7 +113,6 @@ connection_prepare(struct connection *c)
                 return false;
         }
         split_weights(c);
-        pthread_once(&blas_once, blas_set_threads);
         return true;
 }
 
@@ -158,28 +148,33 @@ autoencoder_latent_max(const struct autoencoder *a)
         return a->connection[a->nencoder].input_max;
 }
 
-/* Buffers of one batch: (BATCH_ROWS, widest layer) each. */
+/* Buffers of one batch: (BATCH_ROWS, widest layer, padded) each. */
 struct scratch {
-        float   *activation;
-        float   *product;
-        int32_t *sum;
+        matrix_multiply *multiply;
+        float           *activation;
+        float           *product;
+        int32_t         *sum;
 };
 
-/* ACC (rows, out) += scale * A (rows, in) W^T, W (out, in), by exact products over
- * slices of the fan-in. */
+/* Sums (rows, out) += scale * A (rows, in) WEIGHT (in, out), by exact products over
+ * slices of the fan-in.  Rows of A lie A_ROW apart, those of the sums are padded. */
 static void
-accumulate(const struct connection *c, const float *weight, int32_t largest, int32_t scale,
-           const float *a, size_t rows, const struct scratch *s)
+accumulate(const struct connection *c, const float *weight, int32_t scale, const float *a,
+           size_t a_row, size_t rows, const struct scratch *s)
 {
-        const size_t n = rows * c->out;
-        unsigned slice = (unsigned) ((EXACT_LIMIT - 1) / ((int64_t) largest * c->input_max));
+        const size_t columns = matrix_padded(c->out), n = rows * columns;
+        const unsigned slice = (unsigned) ((EXACT_LIMIT - 1) /
+                                           ((int64_t) NETWORK_NARROW_WEIGHT * c->input_max));
 
         for (unsigned from = 0; from < c->in; from += slice) {
-                unsigned width = c->in - from < slice ? c->in - from : slice;
-                cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint) rows,
-                            (blasint) c->out, (blasint) width, 1.0f, a + from,
-                            (blasint) c->in, weight + from, (blasint) c->in, 0.0f,
-                            s->product, (blasint) c->out);
+                const struct matrix_product p = {
+                        .m = rows, .n = columns,
+                        .k = c->in - from < slice ? c->in - from : slice,
+                        .a = a + from, .a_row = a_row, .a_column = 1,
+                        .b = weight + from * columns, .b_row = columns,
+                        .c = s->product, .c_row = columns,
+                };
+                s->multiply(&p);
                 for (size_t i = 0; i < n; i++)
                         s->sum[i] += (int32_t) s->product[i] * scale;
         }
@@ -209,32 +204,37 @@ activate(const struct connection *c, int32_t *sum, size_t n)
 
 /* One connection on ROWS rows of A; the result is S's sum. */
 static void
-connection_run(const struct connection *c, const float *a, size_t rows, const struct scratch *s)
+connection_run(const struct connection *c, const float *a, size_t a_row, size_t rows,
+               const struct scratch *s)
 {
+        const size_t columns = matrix_padded(c->out);
+
+        memset(s->sum, 0, rows * columns * sizeof *s->sum);
         for (size_t r = 0; r < rows; r++)
-                for (unsigned o = 0; o < c->out; o++)
-                        s->sum[r * c->out + o] = c->bias[o];
+                memcpy(s->sum + r * columns, c->bias, c->out * sizeof *c->bias);
         if (c->wide)
-                accumulate(c, c->high, NETWORK_NARROW_WEIGHT, 128, a, rows, s);
-        accumulate(c, c->low, NETWORK_NARROW_WEIGHT, 1, a, rows, s);
+                accumulate(c, c->high, 128, a, a_row, rows, s);
+        accumulate(c, c->low, 1, a, a_row, rows, s);
         if (c->activation != ACTIVATION_NONE)
-                activate(c, s->sum, rows * c->out);
+                activate(c, s->sum, rows * columns);
 }
 
+/* The last connection's sums are left in S's sum. */
 static void
 run_batch(const struct connection *connection, unsigned nconnections, const float *input,
           size_t rows, const struct scratch *s)
 {
         const float *a = input;
+        size_t a_row = connection[0].in;
 
         for (unsigned k = 0; k < nconnections; k++) {
-                const struct connection *c = &connection[k];
-                connection_run(c, a, rows, s);
+                connection_run(&connection[k], a, a_row, rows, s);
                 if (k + 1 == nconnections)
                         break;
-                for (size_t i = 0; i < rows * c->out; i++)
-                        s->activation[i] = (float) s->sum[i];
                 a = s->activation;
+                a_row = matrix_padded(connection[k].out);
+                for (size_t i = 0; i < rows * a_row; i++)
+                        s->activation[i] = (float) s->sum[i];
         }
 }
 
@@ -250,7 +250,9 @@ network_run(const struct connection *connection, unsigned nconnections, const fl
         for (unsigned k = 0; k < nconnections; k++)
                 if (connection[k].out > widest)
                         widest = connection[k].out;
+        widest = matrix_padded(widest);
         struct scratch s = {
+                .multiply = matrix_multiply_here(),
                 .activation = arena_array(arena, BATCH_ROWS * widest, sizeof(float)),
                 .product = arena_array(arena, BATCH_ROWS * widest, sizeof(float)),
                 .sum = arena_array(arena, BATCH_ROWS * widest, sizeof(int32_t)),
@@ -260,7 +262,9 @@ network_run(const struct connection *connection, unsigned nconnections, const fl
         for (size_t row = 0; row < n; row += BATCH_ROWS) {
                 size_t rows = n - row < BATCH_ROWS ? n - row : BATCH_ROWS;
                 run_batch(connection, nconnections, input + row * in, rows, &s);
-                memcpy(output + row * out, s.sum, rows * out * sizeof *output);
+                for (size_t r = 0; r < rows; r++)
+                        memcpy(output + (row + r) * out, s.sum + r * matrix_padded(out),
+                               out * sizeof *output);
         }
         arena_release(arena, mark);
         return CAEFS_OK;

@@ -6,9 +6,9 @@
  *     acc = bias + sum of weight * a
  *
  * followed by its activation function, which is integer arithmetic as well.
- * The sum is done by sgemm on integers held in float32: fan-in is split so that
+ * The sum is a matrix product of integers held in float32: fan-in is split so that
  * no partial sum reaches 2^24, where float32 stops holding every integer.  So any
- * order of summation, any BLAS kernel and any number of threads give the same
+ * order of summation, any vector instructions and any number of threads give the same
  * integers (doc/design.md, "Networks that give the same bits everywhere").
  *
  * The autoencoder is that of "High-Ratio Lossy Compression: Exploring the
@@ -52,8 +52,9 @@ struct connection {
         int32_t        *bias;           /* (out), owned */
 
         /* Made by connection_prepare(), owned. */
-        float          *high;           /* (out, in) the high factors when wide, else NULL */
-        float          *low;            /* (out, in) */
+        float          *high;           /* (in, out) the high factors when wide, else NULL;
+                                         * rows padded with zeros (codec/matrix.h) */
+        float          *low;            /* (in, out), likewise */
         int32_t        *table;          /* sigmoid: (1024) */
 };
 

@@ -15,7 +15,7 @@
  * training.  The number of epochs is chosen, from the size of the work and not from
  * the clock, so that it rarely does.
  *
- * Thread safety: one call at a time in a process (OpenBLAS threads are set).
+ * Thread safety: any number of calls at once, each with its own arrays.
  */
 #ifndef CAEFS_CODEC_TRAIN_H
 #define CAEFS_CODEC_TRAIN_H

@@ -24,13 +24,20 @@
 
 /* ---- ranges ---- */
 
+/* By what layer K of every slice has just said. */
 static void
-widen(struct learner_layer *c, size_t n)
+widen(struct learner *l, unsigned k)
 {
-        for (size_t i = 0; i < n * c->out; i++) {
-                c->low = fminf(c->low, c->output[i]);
-                c->high = fmaxf(c->high, c->output[i]);
-        }
+        struct learner_layer *c = &l->layer[k];
+        const size_t columns = matrix_padded(c->out);
+
+        for (unsigned s = 0; s < l->nslices; s++)
+                for (size_t r = 0; r < l->slice[s].rows; r++)
+                        for (size_t o = 0; o < c->out; o++) {
+                                const float v = l->slice[s].output[k][r * columns + o];
+                                c->low = fminf(c->low, v);
+                                c->high = fmaxf(c->high, v);
+                        }
 }
 
 /* Keeps the last layer's sums so coarse that ONE stays within its limit, also where
@@ -79,7 +86,7 @@ learner_quantise(struct learner *l, const float *x, size_t n, int32_t largest)
                 learner_loss(l, x + from * block, count);
                 for (unsigned k = 0; k < l->nlayers; k++)
                         if (l->layer[k].activation != LEARNER_SIGMOID)
-                                widen(&l->layer[k], count);
+                                widen(l, k);
         }
         for (unsigned k = 0; k < l->nlayers; k++) {
                 struct learner_layer *c = &l->layer[k];
@@ -136,9 +143,10 @@ export_parameters(const struct learner_layer *k, double input_low, double sum_st
         for (unsigned o = 0; o < k->out; o++) {
                 int64_t sum = 0;
                 for (unsigned i = 0; i < k->in; i++) {
-                        size_t at = (size_t) o * k->in + i;
-                        c->weight[at] = (int16_t) lrintf(k->rounded[at] / k->weight_step);
-                        sum += c->weight[at];
+                        const float rounded = k->rounded[i * matrix_padded(k->out) + o];
+                        const int16_t weight = (int16_t) lrintf(rounded / k->weight_step);
+                        c->weight[(size_t) o * k->in + i] = weight;
+                        sum += weight;
                 }
                 double bias = k->bias[o] + input_low * k->weight_step * (double) sum - output_low;
                 bias = fmax(fmin(bias / sum_step, 1 << 30), -(1 << 30));
@@ -222,6 +230,20 @@ adopted_step(const struct autoencoder *a, const struct connection *c)
         return c->activation == ACTIVATION_SIGMOID ? scale / 64 : scale / c->output_max;
 }
 
+static void
+adopt_connection(const struct connection *c, double sum_step, struct learner_layer *k)
+{
+        const size_t columns = matrix_padded(c->out);
+        const double weight_step = sum_step * c->input_max;
+
+        for (size_t o = 0; o < c->out; o++) {
+                for (size_t i = 0; i < c->in; i++)
+                        k->weight[i * columns + o] = (float) (c->weight[o * c->in + i] *
+                                                              weight_step);
+                k->bias[o] = (float) (c->bias[o] * sum_step);
+        }
+}
+
 bool
 learner_adopt(struct learner *l, const struct autoencoder *a)
 {
@@ -229,12 +251,7 @@ learner_adopt(struct learner *l, const struct autoencoder *a)
                 return false;
         for (unsigned k = 0; k < l->nlayers; k++) {
                 const struct connection *c = &a->connection[k];
-                const double sum_step = adopted_step(a, c);
-                const double weight_step = sum_step * c->input_max;
-                for (size_t i = 0; i < (size_t) c->in * c->out; i++)
-                        l->layer[k].weight[i] = (float) (c->weight[i] * weight_step);
-                for (unsigned o = 0; o < c->out; o++)
-                        l->layer[k].bias[o] = (float) (c->bias[o] * sum_step);
+                adopt_connection(c, adopted_step(a, c), &l->layer[k]);
         }
         return true;
 }

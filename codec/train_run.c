@@ -1,12 +1,11 @@
 /* codec/train_run.c - epochs, schedule, early stopping. */
 #include "codec/train_run.h"
 
-#include "codec/cae_part.h"
-
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include "codec/cae_part.h"
 
 #define LEARNING_RATE  1e-3f
 #define LAST_RATE      0.01f    /* of it, at the end */
@@ -16,6 +15,10 @@
 #define QUANTISE_SHARE 4        /* one in so many for the second stage */
 #define PATIENCE_SHARE 8        /* without progress until a stage ends */
 #define LEAST_PATIENCE 10
+#define MOST_PILOT     400      /* epochs */
+
+/* Validations in all, about: more of them take time and say little. */
+#define VALIDATIONS 1000
 
 /* A loss must fall by this factor to count as progress. */
 #define PROGRESS 0.999
@@ -23,6 +26,11 @@
 /* Floating-point operations a second that the number of epochs is planned with: what
  * a busy core of ten years ago gives. */
 #define PLANNED_RATE 12e9
+
+/* Blocks of a minibatch, and the steps that a training should have. */
+#define LEAST_BATCH   32
+#define LARGEST_BATCH 256
+#define ENOUGH_STEPS  20000
 
 #define MOST_EPOCHS  5000
 #define LEAST_EPOCHS 20
@@ -46,6 +54,7 @@ struct run {
         const float                *value;      /* (ntrain + nvalidation, block) */
         size_t                      block, ntrain, nvalidation;
         double                      step;       /* train_data's */
+        struct team                *team;
         size_t                     *order;      /* (ntrain) */
         float                      *batch;      /* (batch, block) */
         struct random               random;
@@ -151,6 +160,18 @@ watch(struct run *r, double validation)
                 r->stopped = true;
 }
 
+/* N blocks from FROM in the epoch's order; all of them need no order. */
+static const float *
+minibatch(struct run *r, size_t from, size_t n)
+{
+        if (n == r->ntrain)
+                return r->value;
+        for (size_t k = 0; k < n; k++)
+                memcpy(r->batch + k * r->block, r->value + r->order[from + k] * r->block,
+                       r->block * sizeof *r->batch);
+        return r->batch;
+}
+
 static void
 run_epoch(struct run *r, float rate)
 {
@@ -158,13 +179,12 @@ run_epoch(struct run *r, float rate)
         double sum = 0;
         size_t seen = 0;
 
-        shuffle_order(r);
+        if (batch < r->ntrain)
+                shuffle_order(r);
         for (size_t from = 0; from < r->ntrain && !r->stopped; from += batch) {
                 size_t n = r->ntrain - from < batch ? r->ntrain - from : batch;
-                for (size_t k = 0; k < n; k++)
-                        memcpy(r->batch + k * r->block, r->value + r->order[from + k] * r->block,
-                               r->block * sizeof *r->batch);
-                sum += (double) learner_step(&r->learner, r->batch, n, rate) * (double) n;
+                const float *x = minibatch(r, from, n);
+                sum += (double) learner_step(&r->learner, x, n, rate) * (double) n;
                 seen += n;
                 if (train_clock() - r->started > r->options->time_limit)
                         r->stopped = true;
@@ -187,17 +207,21 @@ rate_at(const struct stage *s, uint32_t epoch)
 static bool
 run_epochs(struct run *r, struct stage *s, uint32_t first, uint32_t last)
 {
+        const uint32_t interval = r->epochs / VALIDATIONS + 1;
+        double loss = s->best;
         uint32_t since = 0;
 
         for (uint32_t e = first; e < last && !r->stopped; e++) {
                 run_epoch(r, rate_at(s, e));
-                double loss = validation_loss(r);
                 since++;
-                if (loss < s->best * PROGRESS)
-                        since = 0;
-                if (loss < s->best) {
-                        s->best = loss;
-                        learner_keep(&r->learner);
+                if (e == first || e % interval == 0 || e + 1 == last || r->stopped) {
+                        loss = validation_loss(r);
+                        if (loss < s->best * PROGRESS)
+                                since = 0;
+                        if (loss < s->best) {
+                                s->best = loss;
+                                learner_keep(&r->learner);
+                        }
                 }
                 watch(r, loss);
                 if (since >= s->patience)
@@ -214,7 +238,7 @@ start_learner(struct run *r, enum activation hidden, const float *mean)
         const struct train_options *o = r->options;
 
         enum caefs_err err = learner_init(&r->learner, o->layer, o->nlayers, hidden, o->batch,
-                                          mean, &r->random);
+                                          mean, &r->random, r->team);
         if (err == CAEFS_OK && model_autoencoder(o->warm_start) != NULL)
                 learner_adopt(&r->learner, model_autoencoder(o->warm_start));
         return err;
@@ -290,7 +314,8 @@ static enum caefs_err
 run_course(struct run *r, struct train_outcome *out)
 {
         const uint32_t planned = r->options->epochs;
-        const uint32_t pilot = (planned + PILOT_SHARE - 1) / PILOT_SHARE;
+        const uint32_t share = (planned + PILOT_SHARE - 1) / PILOT_SHARE;
+        const uint32_t pilot = share < MOST_PILOT ? share : MOST_PILOT;
         const uint32_t patience = planned / PATIENCE_SHARE;
         struct stage first = {
                 .length = planned - planned / QUANTISE_SHARE, .from = 1, .to = 0.2f,
@@ -323,6 +348,18 @@ epochs_planned(const struct train_options *o, size_t nblocks)
                : epochs < LEAST_EPOCHS ? LEAST_EPOCHS : (uint32_t) epochs;
 }
 
+/* The larger, the faster an epoch; but no larger than leaves enough steps. */
+static size_t
+batch_planned(uint32_t epochs, size_t ntrain)
+{
+        const size_t most = ntrain < LARGEST_BATCH ? ntrain : LARGEST_BATCH;
+        const double batch = (double) epochs * (double) ntrain / ENOUGH_STEPS;
+
+        return batch >= (double) most ? most
+               : batch <= LEAST_BATCH ? (most < LEAST_BATCH ? most : LEAST_BATCH)
+                                      : (size_t) batch / 16 * 16;
+}
+
 enum caefs_err
 train_run(const struct train_options *o, struct train_data *data, train_watch *watch_function,
           void *context, struct train_outcome *out)
@@ -339,15 +376,15 @@ train_run(const struct train_options *o, struct train_data *data, train_watch *w
                 .nvalidation = nvalidation, .ntrain = data->nblocks - nvalidation,
                 .started = train_clock(), .watch = watch_function, .context = context,
         };
-        if (options.batch == 0)
-                options.batch = r.ntrain < 512 ? 32 : r.ntrain < 4096 ? 64 : 128;
         if (options.epochs == 0)
                 options.epochs = epochs_planned(&options, data->nblocks);
-        openblas_set_num_threads(1);
+        if (options.batch == 0)
+                options.batch = batch_planned(options.epochs, r.ntrain);
         random_seed(&r.random, options.seed);
         shuffle_blocks(data, &r.random);
         r.order = malloc(r.ntrain * sizeof *r.order);
         r.batch = malloc(options.batch * r.block * sizeof *r.batch);
+        r.team = team_new(options.threads);
         enum caefs_err err = CAEFS_OK;
         if (r.order == NULL || r.batch == NULL)
                 err = caefs_fail(CAEFS_ERR_NOMEM, "train: no memory for minibatches");
@@ -356,6 +393,7 @@ train_run(const struct train_options *o, struct train_data *data, train_watch *w
         if (err == CAEFS_OK)
                 err = run_course(&r, out);
         out->seconds = train_clock() - r.started;
+        team_free(r.team);
         free(r.order);
         free(r.batch);
         return err;

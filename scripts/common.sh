@@ -10,7 +10,7 @@ umask 022
 
 BUILD_PACKAGES=(
     autoconf automake gcc libc6-dev make pkg-config
-    libfuse3-dev libopenblas-dev libbz2-dev libzstd-dev liblzma-dev
+    libfuse3-dev libbz2-dev libzstd-dev liblzma-dev
     libxxhash-dev libsqlite3-dev libjansson-dev
 )
 RUN_PACKAGES=(fuse3 python3 python3-numpy)
