@@ -250,16 +250,68 @@ choose(struct selection *s, struct train_result *out)
         return err == CAEFS_OK && any ? build(s, NULL, &out->model) : err;
 }
 
-static enum caefs_err
-run_all(const struct training *t, struct train_result *out)
+/* The caller's watch, told which family it is about, and what it said last. */
+struct watching {
+        train_watch *watch;             /* or NULL */
+        void        *context;
+        int          family;
+        bool         stopped;
+};
+
+static bool
+watch_family(void *context, const struct train_progress *progress)
+{
+        struct watching *w = context;
+        struct train_progress p = *progress;
+
+        p.family = w->family;
+        if (w->watch != NULL && !w->watch(w->context, &p))
+                w->stopped = true;
+        return !w->stopped;
+}
+
+/* Whether FAMILY is to learn; tells the caller so. */
+static bool
+begin_family(struct watching *w, const struct training *t, int family)
 {
         const int wanted = t->options->family;
+        const double now = train_clock();
+        const struct train_progress p = {
+                .seconds = now - (t->deadline - t->options->time_limit),
+                .seconds_left = t->deadline > now ? t->deadline - now : 0,
+        };
+
+        if (wanted != 0 && wanted != family)
+                return false;
+        w->family = family;
+        return watch_family(w, &p);
+}
+
+static bool
+is_good_enough(const struct selection *s)
+{
+        const double target = s->training->options->target_ratio;
+        double least = s->measuring.plain;
+
+        for (size_t i = 0; i < s->ncandidates; i++)
+                least = s->candidate[i].total < least ? s->candidate[i].total : least;
+        return target > 0 && (double) s->measuring.total_raw >= target * least;
+}
+
+static enum caefs_err
+run_all(const struct training *t, struct watching *w, struct train_result *out)
+{
         struct selection s = { .training = t };
         enum caefs_err err = measuring_start(t, &s.measuring);
 
-        for (size_t i = 0; i < NTRAINABLES && err == CAEFS_OK; i++)
-                if (wanted == 0 || wanted == (int) trainables[i]->family)
+        out->raw_bytes = s.measuring.total_raw;
+        for (size_t i = 0; i < NTRAINABLES && err == CAEFS_OK && !is_good_enough(&s); i++)
+                if (begin_family(w, t, (int) trainables[i]->family))
                         err = try_family(&s, trainables[i], out);
+        if (s.ncandidates == 0 && is_good_enough(&s))
+                snprintf(out->why, sizeof out->why, "the target is reached without one");
+        else if (s.ncandidates == 0 && w->stopped && out->why[0] == '\0')
+                snprintf(out->why, sizeof out->why, "it was stopped before anything was learnt");
         if (err == CAEFS_OK)
                 err = choose(&s, out);
         for (size_t i = 0; i < s.ncandidates; i++)
@@ -306,11 +358,12 @@ train_model(const struct train_input *input, size_t ninputs, const struct train_
                 err = train_pieces_cut(input, ninputs, &o, &pieces);
         if (err != CAEFS_OK)
                 return err;
+        struct watching watching = { .watch = watch, .context = context };
         const struct training t = {
                 .options = &o, .pieces = &pieces, .deadline = start + o.time_limit,
-                .watch = watch, .context = context,
+                .watch = watch_family, .context = &watching,
         };
-        err = run_all(&t, out);
+        err = run_all(&t, &watching, out);
         train_pieces_release(&pieces);
         out->seconds = train_clock() - start;
         if (err != CAEFS_OK) {

@@ -42,6 +42,8 @@ struct train_options {
         bool         force;             /* keep the model even when it does not pay */
         uint64_t     expected_bytes;    /* raw bytes that the model is to serve, the inputs
                                          * among them; less than they have: they alone */
+        double       target_ratio;      /* of all data, the model counted: once it is reached no
+                                         * further family learns; 0: none */
         const struct model *warm_start; /* or NULL */
 };
 
@@ -51,9 +53,10 @@ struct train_input {
         struct region             region;
 };
 
-/* Told after each epoch (at most ten times a second); false stops early and
- * keeps the best model so far. */
+/* Told when a family begins (epoch 0) and after each epoch (at most ten times a second);
+ * false stops early and keeps the best model so far. */
 struct train_progress {
+        int      family;                /* enum family: whose turn it is */
         uint32_t epoch, epochs;
         double   train_loss, validation_loss;
         double   seconds, seconds_left;
@@ -74,6 +77,7 @@ struct train_candidate {
  * data are estimates from what was held back. */
 struct train_result {
         struct model *model;            /* the caller frees */
+        uint64_t      raw_bytes;        /* of all data */
         uint64_t      plain_bytes;      /* all data, encoded without a model */
         uint64_t      model_bytes;      /* the same with it, or with the best that was found;
                                          * the model's own bytes counted */

@@ -15,10 +15,11 @@
 #include <string.h>
 
 #include "codec/predict.h"
+#include "fs/describe.h"
 #include "tools/codec_options.h"
 #include "tools/control.h"
 #include "tools/file.h"
-#include "tools/train_files.h"
+#include "tools/train_record.h"
 
 const char help_train[] =
         "Usage: caefs train [OPTION...] PATH...\n"
@@ -42,6 +43,8 @@ const char help_train[] =
         "  --epochs N          at most (default: what the time allows)\n"
         "  --time-limit SECONDS\n"
         "                      default: 20\n"
+        "  --target-ratio R    try no further family once the data reaches the ratio R,\n"
+        "                      the model counted\n"
         "  --batch N           blocks in a minibatch\n"
         "  --seed N            the same seed gives the same model (default: 1)\n"
         "  --from MODEL        start from a model: a file, a hash, or a directory\n"
@@ -59,6 +62,7 @@ enum {
         OPT_PROPORTION,
         OPT_EPOCHS,
         OPT_TIME_LIMIT,
+        OPT_TARGET_RATIO,
         OPT_BATCH,
         OPT_SEED,
         OPT_FROM,
@@ -73,6 +77,9 @@ struct command {
         struct tool_path *path;   /* (npaths) opened; owned */
         size_t npaths;
         struct train_files files;
+        struct train_course course;
+        json_t *lineage;  /* the models that WARM_START came from, nearest first; owned */
+        bool interrupted; /* by a signal */
 };
 
 /* ---- options ---- */
@@ -102,7 +109,7 @@ static bool set_family(struct train_options *o)
         for (i = 0; i < FAMILY_LIMIT; i++) {
                 const struct family_methods *f = family_by_number(i);
 
-                if (f == NULL || !f->needs_model || strcmp(f->name, optarg) != 0)
+                if (f == NULL || !train_knows((int)i) || strcmp(f->name, optarg) != 0)
                         continue;
                 o->family = (int)i;
                 o->force = true;
@@ -192,6 +199,10 @@ static bool train_option(struct command *cmd, int c)
                 return (parse_number(0, 1e9, &o->time_limit) &&
                         o->time_limit > 0) ||
                        wrong_option("--time-limit", "use seconds, above 0");
+        case OPT_TARGET_RATIO:
+                return (parse_number(0, 1e12, &o->target_ratio) &&
+                        o->target_ratio > 0) ||
+                       wrong_option("--target-ratio", "use a number above 0");
         case OPT_EPOCHS:
                 if (!set_count("--epochs", 1, 1e9, &n))
                         return false;
@@ -344,6 +355,29 @@ static enum caefs_err model_of_directory(const char *name, struct model **out)
         return err;
 }
 
+/* The models that the warm start came from, as far as the store of P knows: P may be
+ * NULL. */
+static void find_lineage(struct command *cmd, const struct tool_path *p)
+{
+        char hash[17];
+        json_t *shown = NULL, *older;
+
+        cmd->lineage = json_array();
+        model_hash_format(model_hash(cmd->warm_start), hash);
+        json_array_append_new(cmd->lineage, json_string(hash));
+        if (p == NULL)
+                return;
+        if (p->kind == TOOL_PATH_MOUNT)
+                control_model_show(p->root, model_hash(cmd->warm_start), &shown);
+        else
+                describe_stored_model(p->store, model_hash(cmd->warm_start), &shown);
+        older = json_object_get(json_object_get(shown, "record"), "lineage");
+        if (json_is_array(older))
+                json_array_extend(cmd->lineage, older);
+        json_decref(shown);
+        caefs_detail_clear();
+}
+
 static enum caefs_err load_warm_start(struct command *cmd)
 {
         uint64_t hash;
@@ -357,82 +391,28 @@ static enum caefs_err load_warm_start(struct command *cmd)
         else
                 err = model_of_directory(cmd->from, &cmd->warm_start);
         cmd->train.warm_start = cmd->warm_start;
+        if (err == CAEFS_OK)
+                find_lineage(cmd, cmd->npaths > 0 ? &cmd->path[0] : NULL);
         return err;
 }
 
 /* ---- training ---- */
 
-struct show {
-        struct tool_progress bar;
-        struct progress job; /* only its cancelled */
-};
-
-static bool show_epoch(void *context, const struct train_progress *p)
-{
-        struct show *s = context;
-
-        s->bar.total = p->epochs;
-        tool_progress_note(&s->bar, "loss %.3g, validation %.3g, %.0f s left",
-                           p->train_loss, p->validation_loss, p->seconds_left);
-        tool_progress_update(&s->bar, p->epoch);
-        tool_verbose("epoch %u of %u: loss %.4g, validation %.4g", p->epoch,
-                     p->epochs, p->train_loss, p->validation_loss);
-        return !progress_cancelled(&s->job);
-}
-
 static enum caefs_err run(struct command *cmd, struct train_result *result)
 {
-        struct show show = { 0 };
         enum caefs_err err;
 
         cmd->train.bound = cmd->codec.bound;
         cmd->train.scope = cmd->codec.scope;
         cmd->train.threads = cmd->codec.threads;
-        tool_progress_begin(&show.bar, "training", TOOL_PROGRESS_ITEMS, 0);
-        tool_cancel_on_signal(&show.job);
+        train_watch_begin(&cmd->course);
         err = train_model(cmd->files.input, cmd->files.ninputs, &cmd->train,
-                          show_epoch, &show, result);
-        tool_cancel_on_signal(NULL);
-        tool_progress_end(&show.bar);
+                          train_watch_epoch, &cmd->course, result);
+        cmd->interrupted = train_watch_end(&cmd->course);
         return err;
 }
 
 /* ---- what comes of it ---- */
-
-static json_t *real(double v)
-{
-        return isfinite(v) ? json_real(v) : json_null();
-}
-
-static json_t *result_json(const struct command *cmd,
-                           const struct train_result *r)
-{
-        char bound[32], hash[17] = "";
-        size_t size = 0;
-
-        bound_format(&cmd->codec.bound, bound);
-        if (r->model != NULL) {
-                model_hash_format(model_hash(r->model), hash);
-                model_blob(r->model, &size);
-        }
-        return json_pack(
-                "{s:i, s:b, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:o, s:o, s:o, s:s}",
-                "output_version", 1,
-                "pays", r->model != NULL && r->model_bytes < r->plain_bytes,
-                "model", hash,
-                "model_bytes", (json_int_t)size,
-                "bound", bound,
-                "scope", scope_name(cmd->codec.scope),
-                "files", (json_int_t)cmd->files.nfiles,
-                "seed", (json_int_t)cmd->train.seed,
-                "estimated_bytes_without", (json_int_t)r->plain_bytes,
-                "estimated_bytes_with", (json_int_t)r->model_bytes,
-                "epochs", (int)r->epochs,
-                "train_loss", real(r->train_loss),
-                "validation_loss", real(r->validation_loss),
-                "train_seconds", real(r->seconds),
-                "why", r->why);
-}
 
 static enum caefs_err write_model(const char *path, const struct model *m)
 {
@@ -503,12 +483,20 @@ static void print_text(const struct command *cmd, const struct train_result *r)
 
 static int finish(const struct command *cmd, const struct train_result *r)
 {
-        json_t *record = result_json(cmd, r);
-        enum caefs_err err = record == NULL
-                                     ? caefs_fail(CAEFS_ERR_NOMEM, "no memory")
-                                     : CAEFS_OK;
+        const struct train_record parts = {
+                .options = &cmd->train,
+                .result = r,
+                .course = &cmd->course,
+                .files = &cmd->files,
+                .lineage = cmd->lineage,
+                .interrupted = cmd->interrupted,
+        };
+        json_t *record = NULL;
+        enum caefs_err err = train_record_make(&parts, &record);
 
-        if (err == CAEFS_OK && r->model != NULL)
+        if (err != CAEFS_OK)
+                return tool_fail(err, NULL, NULL);
+        if (r->model != NULL)
                 err = install(cmd, r, record);
         if (err != CAEFS_OK) {
                 json_decref(record);
@@ -557,6 +545,8 @@ static void command_free(struct command *cmd)
                 tool_path_close(&cmd->path[--cmd->npaths]);
         free(cmd->path);
         model_free(cmd->warm_start);
+        train_course_free(&cmd->course);
+        json_decref(cmd->lineage);
         codec_options_free(&cmd->codec);
 }
 
@@ -570,6 +560,7 @@ int cmd_train(int argc, char **argv)
                 { "proportion", required_argument, NULL, OPT_PROPORTION },
                 { "epochs", required_argument, NULL, OPT_EPOCHS },
                 { "time-limit", required_argument, NULL, OPT_TIME_LIMIT },
+                { "target-ratio", required_argument, NULL, OPT_TARGET_RATIO },
                 { "batch", required_argument, NULL, OPT_BATCH },
                 { "seed", required_argument, NULL, OPT_SEED },
                 { "from", required_argument, NULL, OPT_FROM },

@@ -17,6 +17,7 @@
 
 struct train_file {
         struct byte_source source;
+        char *name;          /* for people */
         char *path;          /* a name for system calls, or NULL: in a store */
         struct store *store;
         store_inode inode;
@@ -73,6 +74,16 @@ static enum caefs_err file_read(void *context, void *buffer, size_t n,
 
         return f->path != NULL ? read_plain(f, buffer, n, offset)
                                : read_stored(f, buffer, n, offset);
+}
+
+const char *train_file_name(const struct train_file *f)
+{
+        return f->name != NULL ? f->name : "";
+}
+
+const struct byte_source *train_file_source(const struct train_file *f)
+{
+        return &f->source;
 }
 
 static enum caefs_err add_region(struct train_files *t,
@@ -136,6 +147,7 @@ static enum caefs_err add_file(struct train_files *t,
                 return caefs_fail(CAEFS_ERR_NOMEM, "no memory");
         }
         *f = *file;
+        f->name = strdup(name);
         f->source.read = file_read;
         f->source.context = f;
         t->file[t->nfiles++] = f;
@@ -216,6 +228,7 @@ void train_files_free(struct train_files *t)
 
         for (i = 0; i < t->nfiles; i++) {
                 free(t->file[i]->path);
+                free(t->file[i]->name);
                 free(t->file[i]);
         }
         free(t->file);

@@ -15,6 +15,10 @@
 
 struct train_file;
 
+/* What a record says of one of them. */
+const char *train_file_name(const struct train_file *f);
+const struct byte_source *train_file_source(const struct train_file *f);
+
 struct train_files {
         struct train_file **file; /* owned */
         size_t nfiles, files_capacity;

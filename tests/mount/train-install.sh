@@ -65,6 +65,18 @@ fails_with 4 "$CAEFS" model rm "$store" "$second" 2>"$tmp/err"
 grep -q 'property model of /d' "$tmp/err" || fail "a directory's model: $(cat "$tmp/err")"
 fails_with 4 "$CAEFS" model rm "$store" "$first" 2>"$tmp/err"
 grep -q '/d/after.npy' "$tmp/err" || fail "a file's model: $(cat "$tmp/err")"
+# A training that is killed leaves the store as it was.
+"$CAEFS" model list --json "$store" >"$tmp/models"
+(cd "$store" && find . -type f | sort) >"$tmp/files"
+"$CAEFS" train -q --progress never --layers 64,16,1 --epochs 1000000 --time-limit 100 \
+    --family cae --seed 3 "$store:/d" &
+sleep 1
+kill -KILL $!
+! wait $! 2>/dev/null || fail "it ended before it was killed"
+"$CAEFS" model list --json "$store" | cmp - "$tmp/models" || fail "a killed training leaves a model"
+"$CAEFS" fsck -q "$store" || fail "a killed training leaves the store in disorder"
+(cd "$store" && find . -type f | sort) | diff - "$tmp/files" || fail "a killed training leaves files"
+
 mount_store "$store" "$mnt"
 cmp "$mnt/d/after.npy" "$tmp/served.npy" || fail "the first model's file has other bytes now"
 unmount_store "$mnt"

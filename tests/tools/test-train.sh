@@ -4,7 +4,9 @@
 # - the same seed gives the same model, another seed another one;
 # - what does not pay is declined: exit 0, no file, unless --family cae;
 # - a model to start from, a part of the data, layers and activation are taken;
-# - SIGINT keeps the best so far; wrong options and missing files are named.
+# - SIGINT keeps the best so far, SIGKILL leaves nothing behind;
+# - the record says what was learnt from and what came of it; --target-ratio is enough;
+# - wrong options and missing files are named.
 . "$(dirname "$0")/../functions.sh"
 requires_python
 
@@ -37,6 +39,7 @@ import sys, numpy as np
 x, y = (np.load(sys.argv[1] + n).astype("f8") for n in ("/more.npy", "/back.npy"))
 assert (np.abs(y - x) <= 0.1 * np.abs(x)).all()
 EOF
+"$CAEFS" model show --json "$tmp/a" | grep -q '"cae"' || fail "a model's parts"
 fails_with 2 "$CAEFS" decode -q "$tmp/with" "$tmp/back.npy" 2>"$tmp/err"
 grep -qi model "$tmp/err" || fail "a missing model is not named: $(cat "$tmp/err")"
 
@@ -68,7 +71,47 @@ kill -INT $!
 wait $! || fail "SIGINT: exit status $?"
 [ -s "$tmp/g" ] || fail "SIGINT loses what was learnt"
 
-for wrong in "--layers 0" "--layers 8,,4" "--proportion 0" "--proportion 2" "--epochs 1.5" \
+# A training that is killed leaves nothing beside --out.
+mkdir "$tmp/k"
+cp "$tmp/blocks.npy" "$tmp/k"
+ls -A "$tmp/k" >"$tmp/before"
+"$CAEFS" train -q --bound pwrel:0.1 --time-limit 100 --epochs 1000000 --layers 64,16,1 \
+    --family cae --out "$tmp/k/out" "$tmp/k" &
+sleep 1
+kill -KILL $!
+! wait $! 2>/dev/null || fail "it ended before it was killed"
+ls -A "$tmp/k" | cmp - "$tmp/before" || fail "a killed training leaves files: $(ls -A "$tmp/k")"
+
+# The target: what is reached without a model needs none.
+train --json --target-ratio 1.01 "${quick[@]}" --out "$tmp/t" "$tmp/blocks.npy" >"$tmp/json"
+[ ! -e "$tmp/t" ] && [ "$(field candidates <"$tmp/json")" = "[]" ] || fail "a model beyond the target"
+grep -q 'target is reached' "$tmp/json" || fail "the target: $(cat "$tmp/json")"
+
+# The record: data by its hash, options, losses, what each family reached, lineage.
+train --json "${quick[@]}" --from "$tmp/a" --out "$tmp/r" "$tmp/blocks.npy" >"$tmp/json"
+"$PYTHON" - "$tmp/json" <<'EOF' || fail "the record: $(cat "$tmp/json")"
+import json, sys
+r = json.load(open(sys.argv[1]))
+i, = r["inputs"]
+assert i["name"].endswith("blocks.npy") and i["bytes"] > 1000 and len(i["xxh3"]) == 16, i
+assert len(r["lineage"]) == 1 and len(r["lineage"][0]) == 16, r["lineage"]
+assert r["losses"] and all(len(l) == 4 for l in r["losses"]), r["losses"]
+c = {c["family"]: c for c in r["candidates"]}["cae"]
+assert c["part_bytes"] > 0 and c["bytes_with"] > c["part_bytes"] and c["seconds"] > 0, c
+assert r["options"]["layers"] == [64, 16, 1] and r["options"]["epochs"] == 40, r["options"]
+assert abs(r["ratio_with"] - r["raw_bytes"] / r["bytes_with"]) < 1e-9, r
+EOF
+
+# The line of a running training draws the course of its loss, where it can be shown.
+LC_ALL=C.UTF-8 "$CAEFS" train --progress always --bound pwrel:0.1 "${quick[@]}" --family cae \
+    --out "$tmp/l" "$tmp/blocks.npy" >/dev/null 2>"$tmp/line"
+grep -q 'cae .*loss' "$tmp/line" || fail "no loss: $(cat "$tmp/line")"
+grep -q '▁' "$tmp/line" || fail "no sparkline: $(cat "$tmp/line")"
+LC_ALL=C "$CAEFS" train --progress always --bound pwrel:0.1 "${quick[@]}" --family cae \
+    --out "$tmp/l" "$tmp/blocks.npy" >/dev/null 2>"$tmp/line"
+! grep -q '▁' "$tmp/line" || fail "a sparkline for a terminal that cannot show it"
+
+for wrong in "--target-ratio 0" "--layers 0" "--layers 8,,4" "--proportion 0" "--proportion 2" "--epochs 1.5" \
     "--time-limit -1" "--family no" "--activation tanh" "--seed x" "--bound abs" ""; do
     # shellcheck disable=SC2086 # the words are the arguments
     fails_with 1 "$CAEFS" train $wrong >"$tmp/out" 2>"$tmp/err"

@@ -286,9 +286,9 @@ test_declines_noise(void **state)
 static bool
 stop_at_once(void *context, const struct train_progress *p)
 {
-        assert_true(p->epoch >= 1 && p->epoch <= p->epochs);
+        assert_true(train_knows(p->family) && p->epoch <= p->epochs);
         (*(int *) context)++;
-        return false;
+        return p->epoch == 0;
 }
 
 static void
@@ -306,7 +306,7 @@ test_stopping_keeps_the_best(void **state)
         o.epochs = 1000000;
         assert_int_equal(train_model(&in, 1, &o, stop_at_once, &calls, &r), CAEFS_OK);
         assert_non_null(r.model);
-        assert_true(calls >= 1 && r.epochs < 1000000);
+        assert_true(calls >= 2 && r.epochs < 1000000);
         model_free(r.model);
         free(value);
 }
