@@ -177,6 +177,17 @@ chunk_decode(const struct chunk_geometry *g, const void *coded, size_t size,
         return err;
 }
 
+bool
+chunk_uses_reference(const void *coded, size_t size)
+{
+        struct cursor base, overlay;
+
+        if (overlay_split(coded, size, &base, &overlay) != CAEFS_OK)
+                return false;
+        const struct family_methods *family = family_by_number(cursor_u8(&base) & HEAD_FAMILY);
+        return family != NULL && family->uses_reference;
+}
+
 /* The last word: what chunk_decode() makes of OUT from START on holds the bound.
  * HOST has the values, DECODED receives what is served. */
 static enum caefs_err

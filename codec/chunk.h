@@ -25,7 +25,8 @@ struct chunk_geometry {
         struct shape        shape;      /* of this chunk: slowest first; count <= 2^28 */
         enum scope          scope;
         const struct model *model;      /* or NULL */
-        const struct reference *reference;      /* or NULL */
+        const struct reference *reference;      /* or NULL; decoding needs the one that
+                                                 * encoding had, where it used it */
 };
 
 /* The bound, made absolute: for REL and PSNR the ranges are the caller's to find
@@ -74,6 +75,9 @@ enum caefs_err chunk_amend(const struct chunk_geometry *g, const void *old, size
  * CAEFS_ERR_MODEL; VALUES is then unspecified. */
 enum caefs_err chunk_decode(const struct chunk_geometry *g, const void *coded, size_t size,
                             struct arena *arena, void *values);
+
+/* True when chunk_decode() would need the geometry's reference. */
+bool chunk_uses_reference(const void *coded, size_t size);
 
 /* Opaque bytes. */
 enum caefs_err chunk_encode_bytes(const void *data, size_t n, enum effort effort,

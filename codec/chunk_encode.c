@@ -347,6 +347,11 @@ add_chosen(struct search *s)
         for (size_t i = 0; i < n && err == CAEFS_OK; i++)
                 if (s->ncandidates == 0 || choice[i].bits < CHOICE_CLOSE * s->candidate[0].bits)
                         err = candidate_add(s, &s->lattice[0], choice[i].family);
+        /* A part shows nothing of what lies in a reference. */
+        for (unsigned f = 1; s->plane->reference != NULL && n > 0 && f < FAMILY_LIMIT
+                             && err == CAEFS_OK; f++)
+                if (family_by_number(f) != NULL && family_by_number(f)->uses_reference)
+                        err = candidate_add(s, &s->lattice[0], (enum family) f);
         return err;
 }
 
@@ -354,12 +359,14 @@ add_chosen(struct search *s)
 static size_t
 finalists_of(const struct search *s, bool sampled)
 {
-        const struct candidate *c = s->candidate;
-        size_t                  n = finalists(s->options->effort);
+        size_t n = finalists(s->options->effort), close = 0;
+        double best = INFINITY;
 
-        if (!sampled || s->ncandidates < 2)
-                return n;
-        return fmax(c[0].bits, c[1].bits) < CHOICE_CLOSE * fmin(c[0].bits, c[1].bits) ? n : 1;
+        for (size_t i = 0; i < s->ncandidates; i++)
+                best = fmin(best, s->candidate[i].bits);
+        for (size_t i = 0; i < s->ncandidates; i++)
+                close += s->candidate[i].bits < CHOICE_CLOSE * best;
+        return !sampled || close > 1 ? n : 1;
 }
 
 /* A bound that leaves a small part of values that hardly repeat is out of reach for the

@@ -128,6 +128,8 @@ family_decode(const struct plane *p, unsigned head, const struct grid *grid, siz
         const struct family_methods *family = family_by_number(head & HEAD_FAMILY);
         struct field_geometry        field = plane_field(p, grid, ngrids);
 
+        if (family != NULL && !family->uses_reference)
+                field.reference = NULL;
         if (family == NULL)
                 return caefs_fail(CAEFS_ERR_VERSION, "chunk: coded by a family this version does "
                                   "not know (%u)", head & HEAD_FAMILY);

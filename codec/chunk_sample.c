@@ -34,7 +34,7 @@ sample_pays(const struct search *s)
 {
         enum effort effort = s->options->effort;
 
-        return effort != EFFORT_MAX && s->plane->model == NULL && s->plane->reference == NULL
+        return effort != EFFORT_MAX && s->plane->model == NULL
                 && s->plane->count >= 8 * sample_values[effort]
                 && (effort == EFFORT_FAST || !s->fill.repeats);
 }

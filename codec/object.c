@@ -61,16 +61,35 @@ read_index(const struct byte_source *source, struct index *index)
                 return caefs_fail(CAEFS_ERR_NOMEM, "no memory for an index of %" PRIu64 " bytes",
                                   size);
         err = source->read(source->context, bytes, (size_t) size, source->size - trailer - size);
-        if (err == CAEFS_OK && index_checksum(bytes, (size_t) size, source->size) != checksum)
+        uint64_t identity = err == CAEFS_OK ? index_identity(bytes, (size_t) size, source->size) : 0;
+        if (err == CAEFS_OK && (uint32_t) identity != checksum)
                 err = caefs_fail(CAEFS_ERR_CORRUPT, "the index does not match its checksum");
         if (err == CAEFS_OK)
                 err = index_parse(bytes, (size_t) size, source->size, trailer, index);
+        index->identity = identity;
         free(bytes);
         return err;
 }
 
+/* What the index names, as far as it is found.  A key is what has the identity and needs
+ * no key: so objects that refer to each other, or to themselves, find nothing. */
+static void
+find_needs(struct object *o, const struct object_finder *finder)
+{
+        if (finder == NULL)
+                return;
+        o->finder = *finder;
+        if (o->index.model_hash != 0 && finder->model != NULL)
+                o->model = finder->model(finder->context, o->index.model_hash);
+        if (o->index.key == 0 || finder->key == NULL)
+                return;
+        const struct object *key = finder->key(finder->context, o->index.key);
+        if (key != NULL && key->info.identity == o->index.key && object_may_be_key(key))
+                o->key = key;
+}
+
 enum caefs_err
-object_open(const struct byte_source *source, const struct model_finder *finder,
+object_open(const struct byte_source *source, const struct object_finder *finder,
             struct object **out)
 {
         *out = NULL;
@@ -87,14 +106,15 @@ object_open(const struct byte_source *source, const struct model_finder *finder,
         }
         const struct index *x = &o->index;
         o->source = *source;
-        if (x->model_hash != 0 && finder != NULL && finder->find != NULL)
-                o->model = finder->find(finder->context, x->model_hash);
+        find_needs(o, finder);
         o->info = (struct object_info) {
                 .logical_bytes = x->logical_bytes,
                 .stored_bytes = source->size,
                 .bound = x->bound,
                 .scope = x->scope,
+                .identity = x->identity,
                 .model_hash = x->model_hash,
+                .key = x->key,
                 .worst_known = x->worst_known,
                 .worst = x->worst,
                 .worst_over_bound = x->worst_over_bound,
@@ -215,7 +235,15 @@ decode_chunk(const struct object *o, size_t index, struct chunk_place *place,
         if (place->geometry.dtype == DTYPE_BYTES)
                 return chunk_decode_bytes(coded, size, buffer, (size_t) place->length);
         place->geometry.model = o->model;
-        return chunk_decode(&place->geometry, coded, size, arena, buffer);
+        if (chunk_uses_reference(coded, size)) {
+                struct key_reader reader = object_key_reader(o);
+                if (reader.key == NULL)
+                        return caefs_fail(CAEFS_ERR_MODEL, "chunk %zu: the object that it refers "
+                                          "to is missing", index);
+                err = key_reference(&reader, &o->index, place, arena, &place->geometry.reference);
+        }
+        return err != CAEFS_OK ? err
+                               : chunk_decode(&place->geometry, coded, size, arena, buffer);
 }
 
 enum caefs_err

@@ -10,7 +10,11 @@
  * other chunk a value whose bits are those that the previous object serves at the
  * same place of the file comes back with these bits; other values get the bound of
  * today.  A previous object that needs a model is rewritten with that model, not with
- * options.model: what it carries could not be read otherwise.
+ * options.model: what it carries could not be read otherwise; likewise with its key.
+ *
+ * Keys (options.key).  A chunk may be predicted from what another object, its key, serves at
+ * the same place of the region with the same number, and is where that makes it smaller.
+ * The key is named by its identity.  It must be there for these chunks to be read, and has no key itself.
  *
  * Memory: does not depend on the size of the file but for the index, 16 bytes a chunk
  * in memory.  Each encoding thread holds one chunk's raw bytes and what is tried on it,
@@ -25,7 +29,8 @@
  *
  * Chunks are measured in bytes, so narrow types have more values in one: eight million of
  * int8 at max take 1.3 GiB.  What is fixed are adaptive models and dictionaries.  A bound
- * relative to the range of columns adds 24 bytes for each, a rewrite about three chunks.
+ * relative to the range of columns adds 24 bytes for each, a rewrite about three chunks, a
+ * key what it takes to decode it and four chunks.
  * tests/unit/test_memory.c holds the code to this.
  *
  * Thread safety: a struct object is immutable after object_open() and may be
@@ -44,13 +49,20 @@ struct byte_sink {
         void *context;
 };
 
-/* Finds the model with this hash, or NULL; the model must outlive the object. */
-struct model_finder {
-        const struct model *(*find)(void *context, uint64_t hash);
+struct object;
+
+/* Finds what an object needs and does not hold.  What is found must outlive the object.
+ * Functions may be NULL, and return NULL when they find nothing. */
+struct object_finder {
+        const struct model *(*model)(void *context, uint64_t hash);
+        /* The object with this identity. */
+        const struct object *(*key)(void *context, uint64_t identity);
+        /* As object_read() of a key that was found, through a cache perhaps; NULL:
+         * object_read() itself. */
+        enum caefs_err (*read_key)(void *context, const struct object *key, void *buffer,
+                                   size_t n, uint64_t offset);
         void *context;
 };
-
-struct object;
 
 struct object_options {
         struct bound        bound;
@@ -65,6 +77,8 @@ struct object_options {
                                          * that serve the same bytes are carried over,
                                          * and values whose bits are what it served keep
                                          * them (DESIGN 4, "rewriting") */
+        const struct object *key;       /* chunks may be predicted from what it serves; it
+                                         * has no key itself; or NULL */
         struct progress    *progress;   /* told of every chunk, may cancel; or NULL */
 };
 
@@ -80,6 +94,7 @@ struct object_report {
         uint64_t chunks;
         uint64_t carried;               /* chunks carried over from PREVIOUS */
         uint64_t model_hash;            /* of the model that decoding needs; 0: none */
+        uint64_t key;                   /* identity of the object that decoding needs; 0: none */
         const char *fallback;           /* the first reason why a chunk did not get the bound; or NULL */
 };
 
@@ -90,9 +105,10 @@ struct object_report {
 enum caefs_err object_encode(const struct byte_source *source, const struct object_options *o,
                              const struct byte_sink *sink, struct object_report *report);
 
-/* Opens an encoded object.  SOURCE and FINDER's model must stay until
- * object_close(); SOURCE's read must be callable from any thread. */
-enum caefs_err object_open(const struct byte_source *source, const struct model_finder *finder,
+/* Opens an encoded object.  SOURCE and what FINDER (or NULL) finds must stay until
+ * object_close(); SOURCE's and FINDER's read must be callable from any thread.  What is
+ * not found is missed only by chunks that need it: CAEFS_ERR_MODEL. */
+enum caefs_err object_open(const struct byte_source *source, const struct object_finder *finder,
                            struct object **out);
 void object_close(struct object *o);            /* NULL: nothing */
 
@@ -102,7 +118,9 @@ struct object_info {
         uint64_t     stored_bytes;
         struct bound bound;
         enum scope   scope;
+        uint64_t     identity;          /* hash of the index, and so of all that is served */
         uint64_t     model_hash;        /* 0: none needed */
+        uint64_t     key;               /* identity of the object that it refers to; 0: none */
         bool         worst_known;       /* not recorded where it would cost too much */
         double       worst;             /* largest error, rounded up by at most 1/32 */
         double       worst_over_bound;  /* rounded up by at most 1/255 */

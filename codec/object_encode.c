@@ -24,6 +24,7 @@ struct coded {
         uint64_t            values;
         struct chunk_report report;             /* FAMILY: as in the chunk table */
         uint64_t            lossy_values;
+        bool                uses_key;
         bool                carried;
         bool                kept;               /* part of it is as served before */
         bool                done;
@@ -37,6 +38,7 @@ struct encoder {
         const struct byte_sink       *sink;
         const struct model           *model;
         uint64_t                      model_hash;
+        struct key_reader             key;
         struct index                  index;
         struct region_bound          *bound;    /* (nregions) */
 
@@ -144,6 +146,20 @@ count_different(const void *a, const void *b, size_t n, unsigned width)
 
 #undef COUNT_DIFFERENT
 
+/* What the key serves where the chunk lies; nothing when it is damaged. */
+static enum caefs_err
+find_reference(const struct encoder *e, const struct chunk_place *place, struct arena *arena,
+               const struct reference **out)
+{
+        const struct family_methods *only = family_by_number((unsigned) e->options->family);
+
+        *out = NULL;
+        if (only != NULL && !only->uses_reference)
+                return CAEFS_OK;
+        enum caefs_err err = key_reference(&e->key, &e->index, place, arena, out);
+        return err == CAEFS_ERR_CORRUPT ? CAEFS_OK : err;
+}
+
 /* Values under today's bound, those of OLD->keep as they are. */
 static enum caefs_err
 encode_values(const struct encoder *e, const struct chunk_place *place,
@@ -161,8 +177,10 @@ encode_values(const struct encoder *e, const struct chunk_place *place,
         if (served == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "no memory to encode a chunk");
         g.model = e->model;
-        enum caefs_err err = chunk_encode(&g, &b, &o, raw, old->keep, arena, &out->bytes, served,
-                                          &out->report);
+        enum caefs_err err = find_reference(e, place, arena, &g.reference);
+        if (err == CAEFS_OK)
+                err = chunk_encode(&g, &b, &o, raw, old->keep, arena, &out->bytes, served,
+                                   &out->report);
         if (err != CAEFS_OK)
                 return err;
         out->checksum = served_checksum(served, (size_t) place->length);
@@ -185,7 +203,10 @@ amend(const struct encoder *e, const struct chunk_place *place, const struct old
         if (err != CAEFS_OK)
                 return err;
         g.model = e->model;
-        err = chunk_amend(&g, stored, size, raw, arena, &out->bytes, &out->report);
+        if (chunk_uses_reference(stored, size))
+                err = key_reference(&e->key, &e->index, place, arena, &g.reference);
+        if (err == CAEFS_OK)
+                err = chunk_amend(&g, stored, size, raw, arena, &out->bytes, &out->report);
         if (err != CAEFS_OK)
                 return err;
         uint8_t *served = arena_alloc(arena, (size_t) place->length);
@@ -261,11 +282,16 @@ encode_chunk(struct encoder *e, size_t i, struct arena *arena, struct coded *out
                 err = old_chunk_find(e->options->previous, &place, raw, arena, &old);
         if (err != CAEFS_OK)
                 return err;
-        if (!old.same && place.geometry.dtype != DTYPE_BYTES)
-                return encode_touched(e, &place, &old, raw, arena, out);
         out->checksum = served_checksum(raw, (size_t) place.length);
-        return old.same ? carry(e->options->previous, &old, &place, arena, out)
-                        : encode_opaque(e, raw, (size_t) place.length, arena, out);
+        if (old.same)
+                err = carry(e->options->previous, &old, &place, arena, out);
+        else if (place.geometry.dtype == DTYPE_BYTES)
+                return encode_opaque(e, raw, (size_t) place.length, arena, out);
+        else
+                err = encode_touched(e, &place, &old, raw, arena, out);
+        out->uses_key = e->key.key != NULL && place.geometry.dtype != DTYPE_BYTES
+                && chunk_uses_reference(out->bytes.data, out->bytes.size);
+        return err;
 }
 
 /* encode_chunk() with what surrounds it: the scratch memory is given back, and a
@@ -326,6 +352,8 @@ write_chunk(struct encoder *e, size_t i, struct coded *c, struct object_report *
                 *kept |= c->carried || c->kept;
                 if (family != NULL && family->needs_model)
                         e->index.model_hash = e->model_hash;
+                if (c->uses_key)
+                        e->index.key = e->key.key->info.identity;
                 add_to_report(report, c);
                 progress_add(e->options->progress, c->length);
         }
@@ -561,6 +589,7 @@ write_index(struct encoder *e, struct object_report *report)
                 err = e->sink->write(e->sink->context, index.data, index.size);
         report->logical_bytes = e->index.logical_bytes;
         report->model_hash = e->index.model_hash;
+        report->key = e->index.key;
         report->stored_bytes = e->index.chunk_table[e->index.nchunks].start + index.size;
         bytes_free(&index);
         return err;
@@ -582,6 +611,19 @@ choose_model(struct encoder *e)
         }
 }
 
+/* An object names one key as well. */
+static enum caefs_err
+choose_key(struct encoder *e)
+{
+        const struct object *previous = e->options->previous, *key = e->options->key;
+
+        if (key != NULL && !object_may_be_key(key))
+                return caefs_fail(CAEFS_ERR_ARGUMENT, "the key refers to an object itself");
+        e->key = previous != NULL && previous->key != NULL ? object_key_reader(previous)
+                                                           : (struct key_reader) { .key = key };
+        return CAEFS_OK;
+}
+
 enum caefs_err
 object_encode(const struct byte_source *source, const struct object_options *o,
               const struct byte_sink *sink, struct object_report *report)
@@ -598,7 +640,9 @@ object_encode(const struct byte_source *source, const struct object_options *o,
 
         *report = (struct object_report) { 0 };
         choose_model(&e);
-        enum caefs_err err = plan(&e);
+        enum caefs_err err = choose_key(&e);
+        if (err == CAEFS_OK)
+                err = plan(&e);
         if (err == CAEFS_OK)
                 err = find_bounds(&e);
         if (err == CAEFS_OK)

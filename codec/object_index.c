@@ -20,7 +20,7 @@ enum {
         MODE_MASK = 0x07,
         SCOPE_SHIFT = 3,
         SCOPE_MASK = 0x03,
-        HAS_MODEL = 0x20,
+        HAS_NEEDS = 0x20,               /* a byte of what it needs follows */
         HAS_WORST = 0x40,
         HAS_FAMILIES = 0x80,            /* chunks are of several families */
 };
@@ -31,6 +31,12 @@ enum {
         ENTRIES_MORE = 7,
         HAS_CHUNK = 0x08,               /* some region is more than one chunk */
         FAMILY_SHIFT = 4,
+};
+
+/* What an object needs that it does not hold. */
+enum {
+        NEEDS_MODEL = 0x01,
+        NEEDS_KEY = 0x02,
 };
 
 /* First byte of an entry. */
@@ -232,6 +238,24 @@ put_chunk_table(struct bytes *out, const struct index *x, bool families)
         }
 }
 
+static unsigned
+needs_of(const struct index *x)
+{
+        return (x->model_hash != 0 ? NEEDS_MODEL : 0) | (x->key != 0 ? NEEDS_KEY : 0);
+}
+
+static void
+put_needs(struct bytes *out, const struct index *x)
+{
+        if (needs_of(x) == 0)
+                return;
+        bytes_put_u8(out, (uint8_t) needs_of(x));
+        if (x->model_hash != 0)
+                bytes_put_u64(out, x->model_hash);
+        if (x->key != 0)
+                bytes_put_u64(out, x->key);
+}
+
 static void
 put_index(struct bytes *out, const struct index *x)
 {
@@ -240,7 +264,7 @@ put_index(struct bytes *out, const struct index *x)
         bool   cut = x->chunk != CHUNK_MAX;
 
         bytes_put_u8(out, (uint8_t) (x->bound.mode | (unsigned) x->scope << SCOPE_SHIFT |
-                                     (x->model_hash != 0 ? HAS_MODEL : 0) |
+                                     (needs_of(x) != 0 ? HAS_NEEDS : 0) |
                                      (x->worst_known ? HAS_WORST : 0) |
                                      (family < 0 ? HAS_FAMILIES : 0)));
         bytes_put_u8(out, (uint8_t) ((entries < ENTRIES_MORE ? entries : ENTRIES_MORE) |
@@ -250,8 +274,7 @@ put_index(struct bytes *out, const struct index *x)
                 bytes_put_varint(out, entries);
         if (x->bound.mode != BOUND_LOSSLESS)
                 amount_write(out, x->bound.amount);
-        if (x->model_hash != 0)
-                bytes_put_u64(out, x->model_hash);
+        put_needs(out, x);
         if (x->worst_known) {
                 bytes_put_u16(out, small_float(x->worst));
                 bytes_put_u8(out, (uint8_t) ceil(fmin(x->worst_over_bound, 1) * 255));
@@ -283,10 +306,10 @@ index_write(const struct index *x, struct bytes *out)
 
 /* ---- the trailer ------------------------------------------------------------ */
 
-uint32_t
-index_checksum(const void *index, size_t size, uint64_t total)
+uint64_t
+index_identity(const void *index, size_t size, uint64_t total)
 {
-        return (uint32_t) XXH3_64bits_withSeed(index, size, total);
+        return XXH3_64bits_withSeed(index, size, total);
 }
 
 /* The size as a varint whose first byte comes last: found from the object's end. */
@@ -310,7 +333,7 @@ trailer_write(const void *index, size_t size, uint64_t total_before, struct byte
         uint8_t digits[10];
         size_t  n = backward_varint(size, digits);
 
-        bytes_put_u32(out, index_checksum(index, size, total_before + 4 + n));
+        bytes_put_u32(out, (uint32_t) index_identity(index, size, total_before + 4 + n));
         bytes_put(out, digits, n);
 }
 
@@ -476,8 +499,13 @@ parse_properties(struct cursor *c, uint8_t flags, struct index *x)
                 if (isnan(x->bound.amount))
                         return bad_index("a bound that is no bound");
         }
-        if (flags & HAS_MODEL)
-                x->model_hash = cursor_u64(c);
+        if (flags & HAS_NEEDS) {
+                unsigned needs = cursor_u8(c);
+                if (needs == 0 || (needs & ~(NEEDS_MODEL | NEEDS_KEY)) != 0)
+                        return bad_index("it needs something unknown");
+                x->model_hash = needs & NEEDS_MODEL ? cursor_u64(c) : 0;
+                x->key = needs & NEEDS_KEY ? cursor_u64(c) : 0;
+        }
         if (flags & HAS_WORST) {
                 uint16_t worst = cursor_u16(c);
                 x->worst_known = true;

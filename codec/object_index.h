@@ -85,7 +85,9 @@ struct index_chunk {
 struct index {
         struct bound         bound;
         enum scope           scope;
+        uint64_t             identity;          /* of an index that was read */
         uint64_t             model_hash;        /* 0: none */
+        uint64_t             key;               /* identity of the object it refers to; 0: none */
         bool                 worst_known;
         double               worst;             /* rounded up */
         double               worst_over_bound;  /* rounded up */
@@ -119,7 +121,8 @@ void           trailer_write(const void *index, size_t size, uint64_t total_befo
 /* TAIL (N bytes) ends where the object ends. */
 enum caefs_err trailer_parse(const uint8_t *tail, size_t n, uint64_t *index_size,
                              size_t *trailer_size, uint32_t *checksum);
-uint32_t       index_checksum(const void *index, size_t size, uint64_t total);
+/* Hash of an index of SIZE bytes in an object of TOTAL bytes; its low half is the checksum. */
+uint64_t       index_identity(const void *index, size_t size, uint64_t total);
 
 /* ---- chunks of an index --------------------------------------------------- */
 

@@ -9,6 +9,8 @@
 struct object {
         struct byte_source  source;
         const struct model *model;      /* the one it names, when it was found */
+        const struct object *key;       /* likewise */
+        struct object_finder finder;    /* for its read_key */
         struct index        index;
         struct object_info  info;
 };
@@ -19,6 +21,27 @@ uint32_t served_checksum(const void *data, size_t n);
 /* The stored bytes of a chunk that serves LENGTH bytes, in the arena. */
 enum caefs_err object_read_stored(const struct object *o, size_t index, uint64_t length,
                                   struct arena *arena, const void **coded, size_t *size);
+
+/* ---- what a chunk may be predicted from (object_key.c) -------------------- */
+
+struct key_reader {
+        const struct object *key;       /* or NULL */
+        enum caefs_err (*read)(void *context, const struct object *key, void *buffer, size_t n,
+                               uint64_t offset);        /* NULL: object_read() */
+        void *context;
+};
+
+/* A key has no key. */
+bool object_may_be_key(const struct object *o);
+
+/* *OUT becomes what the key serves where the chunk at PLACE of an object with index X
+ * lies, in the arena; NULL: nothing that could be of use.  Both sides get the same. */
+enum caefs_err key_reference(const struct key_reader *r, const struct index *x,
+                             const struct chunk_place *place, struct arena *arena,
+                             const struct reference **out);
+
+/* The reader of O's own key. */
+struct key_reader object_key_reader(const struct object *o);
 
 /* ---- bounds made absolute (object_range.c) -------------------------------- */
 

@@ -35,7 +35,8 @@ find_twin(const struct object *previous, const struct chunk_place *place, size_t
 }
 
 /* Fills SERVED with what PREVIOUS serves of the chunk's bytes and KNOWN with 1 where
- * it could: a damaged chunk serves nothing.  Other failures are failures. */
+ * it could: a damaged chunk serves nothing, nor does one whose key is lost.  Other
+ * failures are failures. */
 static enum caefs_err
 read_served(const struct object *previous, const struct chunk_place *place,
             struct arena *arena, uint8_t *served, uint8_t *known)
@@ -63,7 +64,10 @@ read_served(const struct object *previous, const struct chunk_place *place,
                         memset(known + (at - place->offset), 1, (size_t) part);
                 }
                 arena_release(arena, mark);
-                if (err != CAEFS_OK && err != CAEFS_ERR_CORRUPT)
+                bool lost = err == CAEFS_ERR_CORRUPT
+                        || (err == CAEFS_ERR_MODEL && previous->info.key != 0
+                            && previous->key == NULL);
+                if (err != CAEFS_OK && !lost)
                         return err;
                 at += part;
         }

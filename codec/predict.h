@@ -30,6 +30,7 @@ enum family {
         FAMILY_COLUMN = 3,
         FAMILY_CAE = 4,
         FAMILY_RECALL = 5,
+        FAMILY_FOLLOW = 9,
         FAMILY_LIMIT = 16
 };
 
@@ -81,6 +82,7 @@ struct family_part {
 struct family_methods {
         const char *name;               /* "lorenzo": as in --codec */
         bool        needs_model;
+        bool        uses_reference;     /* decoding may need the chunk's reference */
         const struct family_part *part; /* NULL: it learns nothing */
 
         /* True when the family can be tried on such a field at all (cheap). */
@@ -109,6 +111,7 @@ extern const struct family_methods family_pyramid;
 extern const struct family_methods family_column;
 extern const struct family_methods family_cae;
 extern const struct family_methods family_recall;
+extern const struct family_methods family_follow;
 
 /* The closed-loop step above, shared by the families.  STEP >= 1. */
 static inline int32_t

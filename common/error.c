@@ -16,7 +16,7 @@ static const struct {
         [CAEFS_ERR_ARGUMENT]       = { EINVAL,       "invalid argument" },
         [CAEFS_ERR_CORRUPT]        = { EIO,          "damaged data" },
         [CAEFS_ERR_VERSION]        = { EIO,          "written by a newer version of caefs" },
-        [CAEFS_ERR_MODEL]          = { EIO,          "the model it needs is missing or another one" },
+        [CAEFS_ERR_MODEL]          = { EIO,          "a model or an object that it needs is missing or another one" },
         [CAEFS_ERR_BOUND]          = { EIO,          "the error bound is not met" },
         [CAEFS_ERR_LIMIT]          = { EFBIG,        "larger than a limit of caefs" },
         [CAEFS_ERR_UNSUPPORTED]    = { EOPNOTSUPP,   "not supported" },

@@ -22,7 +22,8 @@ enum caefs_err {
         CAEFS_ERR_ARGUMENT,     /* the caller asked for something that makes no sense */
         CAEFS_ERR_CORRUPT,      /* stored bytes are damaged or hostile */
         CAEFS_ERR_VERSION,      /* written by a newer caefs */
-        CAEFS_ERR_MODEL,        /* a model is needed that is not there, or is another one */
+        CAEFS_ERR_MODEL,        /* a model, or an object that is referred to, is needed and not
+                                 * there, or is another one */
         CAEFS_ERR_BOUND,        /* a bound cannot be met or was not met */
         CAEFS_ERR_LIMIT,        /* larger than a documented limit */
         CAEFS_ERR_UNSUPPORTED,  /* well formed, but not for this operation */

@@ -166,7 +166,7 @@ open_object(struct store *s, uint64_t id, struct opened_object **out)
                         .context = o,
                         .size = o->data.size,
                 };
-                struct model_finder finder = { .find = find_model, .context = s };
+                struct object_finder finder = { .model = find_model, .context = s };
                 err = object_open(&source, &finder, &o->object);
         }
         if (err != CAEFS_OK) {

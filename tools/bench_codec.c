@@ -70,8 +70,8 @@ static enum caefs_err caefs_decode(const struct bench_task *t, const struct benc
                 .context = (void *)&c->coded,
                 .size = c->coded.size,
         };
-        const struct model_finder finder = {
-                .find = the_model,
+        const struct object_finder finder = {
+                .model = the_model,
                 .context = (void *)t->options->model,
         };
         struct object *object;

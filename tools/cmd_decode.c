@@ -19,6 +19,7 @@ const char help_decode[] =
         "Decodes what caefs encode made, and proves every part by its checksum.\n"
         "\n"
         CODEC_MODEL_HELP
+        CODEC_KEY_HELP
         CODEC_THREADS_HELP
         CODEC_JSON_HELP
         TOOL_COMMON_HELP;
@@ -46,9 +47,29 @@ static enum caefs_err decode(const struct object *object, unsigned threads,
 
 static const struct model *find_model(void *context, uint64_t hash)
 {
-        struct model *m = context;
+        const struct codec_options *o = context;
 
-        return m != NULL && model_hash(m) == hash ? m : NULL;
+        return o->model != NULL && model_hash(o->model) == hash ? o->model : NULL;
+}
+
+static const struct object *find_key(void *context, uint64_t identity)
+{
+        const struct codec_options *o = context;
+        const struct object *key = codec_key_object(o->key);
+
+        return key != NULL && object_info(key)->identity == identity ? key : NULL;
+}
+
+/* Says that the key is missing before much is decoded. */
+static enum caefs_err check_key(const struct object *object, const struct codec_key *key)
+{
+        uint64_t needed = object_info(object)->key;
+
+        if (needed == 0 ||
+            (key != NULL && object_info(codec_key_object(key))->identity == needed))
+                return CAEFS_OK;
+        return caefs_fail(CAEFS_ERR_MODEL, key == NULL ? "it needs its key"
+                                                       : "it needs another key");
 }
 
 /* Says which model is missing, rather than that one is. */
@@ -102,6 +123,8 @@ static enum caefs_err decode_object(const struct object *object,
         uint8_t *memory = NULL;
         enum caefs_err err = check_model(object, o->model);
 
+        if (err == CAEFS_OK)
+                err = check_key(object, o->key);
         if (err != CAEFS_OK)
                 return err;
         /* Only a file under a name of its own can be written out of order. */
@@ -116,13 +139,16 @@ static enum caefs_err decode_object(const struct object *object,
         return err;
 }
 
-static int decode_file(const char *from, const char *to,
-                       const struct codec_options *o)
+static int decode_file(const char *from, const char *to, struct codec_options *o)
 {
         struct file_input in;
         struct file_output out = { .fd = -1 };
         struct object *object = NULL;
-        const struct model_finder finder = { .find = find_model, .context = o->model };
+        const struct object_finder finder = {
+                .model = find_model,
+                .key = find_key,
+                .context = o,
+        };
         double seconds = 0;
         const char *where = from;
         const char *todo = NULL;
@@ -138,7 +164,7 @@ static int decode_file(const char *from, const char *to,
         if (err == CAEFS_OK)
                 err = decode_object(object, o, &out, &seconds);
         if (err == CAEFS_ERR_MODEL)
-                todo = "give it with --model FILE";
+                todo = "give it with --model FILE or --key KEY.caef";
         if (err == CAEFS_OK) {
                 err = file_output_commit(&out);
                 where = to;
@@ -154,7 +180,8 @@ static int decode_file(const char *from, const char *to,
 int cmd_decode(int argc, char **argv)
 {
         static const struct option options[] = {
-                CODEC_MODEL_OPTION, CODEC_THREADS_OPTION, CODEC_JSON_OPTION,
+                CODEC_MODEL_OPTION, CODEC_KEY_OPTION, CODEC_THREADS_OPTION,
+                CODEC_JSON_OPTION,
                 TOOL_COMMON_LONG_OPTIONS,
                 { 0 },
         };

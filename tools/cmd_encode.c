@@ -21,6 +21,7 @@ const char help_encode[] =
         CODEC_DATA_HELP
         CODEC_EFFORT_HELP
         CODEC_MODEL_HELP
+        CODEC_KEY_HELP
         CODEC_THREADS_HELP
         CODEC_JSON_HELP
         TOOL_COMMON_HELP;
@@ -139,6 +140,7 @@ static enum caefs_err encode(const struct file_input *in,
                 .chunk = o->chunk,
                 .hint = o->hint,
                 .model = o->model,
+                .key = codec_key_object(o->key),
                 .threads = o->threads,
                 .progress = &job,
         };
@@ -213,7 +215,8 @@ int cmd_encode(int argc, char **argv)
 {
         static const struct option options[] = {
                 CODEC_BOUND_OPTIONS, CODEC_DATA_OPTIONS, CODEC_EFFORT_OPTIONS,
-                CODEC_MODEL_OPTION, CODEC_THREADS_OPTION, CODEC_JSON_OPTION,
+                CODEC_MODEL_OPTION, CODEC_KEY_OPTION, CODEC_THREADS_OPTION,
+                CODEC_JSON_OPTION,
                 TOOL_COMMON_LONG_OPTIONS,
                 { 0 },
         };

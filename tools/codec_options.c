@@ -77,6 +77,39 @@ enum caefs_err codec_load_model(const char *path, struct model **out)
         return err;
 }
 
+/* An object that is there to be referred to. */
+struct codec_key {
+        struct file_input file;
+        struct object *object;
+};
+
+const struct object *codec_key_object(const struct codec_key *key)
+{
+        return key == NULL ? NULL : key->object;
+}
+
+static void key_free(struct codec_key *key)
+{
+        if (key == NULL)
+                return;
+        object_close(key->object);
+        file_input_close(&key->file);
+        free(key);
+}
+
+static enum caefs_err key_open(const char *path, struct codec_key *key)
+{
+        enum caefs_err err = file_input_open(path, &key->file);
+
+        if (err != CAEFS_OK)
+                key->file = (struct file_input){ .fd = -1 };
+        else
+                err = object_open(&key->file.source, NULL, &key->object);
+        if (err == CAEFS_OK && object_info(key->object)->key != 0)
+                err = caefs_fail(CAEFS_ERR_UNSUPPORTED, "it needs a key itself");
+        return err;
+}
+
 /* ---- one option each ---- */
 
 static bool wrong(const char *option, const char *todo)
@@ -128,7 +161,7 @@ static bool set_codec(struct codec_options *o)
                 o->family = (int)i;
                 return true;
         }
-        return wrong("--codec", "use auto, lorenzo, pyramid, column or cae");
+        return wrong("--codec", "use auto, lorenzo, pyramid, column, recall, cae or follow");
 }
 
 static bool set_chunk(struct codec_options *o)
@@ -154,6 +187,20 @@ static bool set_model(struct codec_options *o)
         err = codec_load_model(optarg, &o->model);
         if (err != CAEFS_OK)
                 o->refused = tool_fail(err, optarg, "give a file made by caefs train");
+        return err == CAEFS_OK;
+}
+
+static bool set_key(struct codec_options *o)
+{
+        enum caefs_err err;
+
+        key_free(o->key);
+        o->key = calloc(1, sizeof *o->key);
+        caefs_detail_clear();
+        err = o->key == NULL ? CAEFS_ERR_NOMEM : key_open(optarg, o->key);
+        if (err != CAEFS_OK)
+                o->refused = tool_fail(err, optarg,
+                                       "give a file that caefs encode made without --key");
         return err == CAEFS_OK;
 }
 
@@ -192,6 +239,8 @@ bool codec_option(struct codec_options *o, int c)
                 return set_chunk(o);
         case CODEC_OPT_MODEL:
                 return set_model(o);
+        case CODEC_OPT_KEY:
+                return set_key(o);
         case CODEC_OPT_THREADS:
                 return set_threads(o);
         case CODEC_OPT_JSON:
@@ -206,4 +255,6 @@ void codec_options_free(struct codec_options *o)
 {
         model_free(o->model);
         o->model = NULL;
+        key_free(o->key);
+        o->key = NULL;
 }

@@ -35,6 +35,7 @@ struct codec_options {
         unsigned threads;     /* at least 1 */
         struct layout_hint hint; /* its name is the caller's to set */
         struct model *model;  /* owned; or NULL */
+        struct codec_key *key; /* owned; or NULL */
         bool json;
         int refused;          /* the exit status when an option was not taken */
 };
@@ -57,6 +58,7 @@ enum {
         CODEC_OPT_CODEC,
         CODEC_OPT_CHUNK,
         CODEC_OPT_MODEL,
+        CODEC_OPT_KEY,
         CODEC_OPT_THREADS,
         CODEC_OPT_JSON,
 };
@@ -76,6 +78,7 @@ enum {
         { "codec", required_argument, NULL, CODEC_OPT_CODEC },   \
         { "chunk", required_argument, NULL, CODEC_OPT_CHUNK }
 #define CODEC_MODEL_OPTION { "model", required_argument, NULL, CODEC_OPT_MODEL }
+#define CODEC_KEY_OPTION { "key", required_argument, NULL, CODEC_OPT_KEY }
 #define CODEC_THREADS_OPTION { "threads", required_argument, NULL, CODEC_OPT_THREADS }
 #define CODEC_JSON_OPTION { "json", no_argument, NULL, CODEC_OPT_JSON }
 
@@ -99,6 +102,9 @@ enum {
         "  --chunk SIZE        bytes of data in a chunk, such as 512K or 8M\n"
 #define CODEC_MODEL_HELP                                                     \
         "  --model FILE        a model made by caefs train; none: no model\n"
+#define CODEC_KEY_HELP                                                       \
+        "  --key KEY.caef      an earlier file of the series, encoded without\n" \
+        "                      a key itself\n"
 #define CODEC_THREADS_HELP                                                   \
         "  --threads N         at once (default: the number of processors)\n"
 #define CODEC_JSON_HELP                                                      \
@@ -117,6 +123,9 @@ unsigned codec_default_threads(void);
 /* "512K", "8M", "4096" to bytes; "12,34,5" to a shape.  False: not of that form. */
 bool codec_parse_size(const char *text, uint64_t *bytes);
 bool codec_parse_dims(const char *text, struct shape *dims);
+
+/* The object of --key, NULL for NULL. */
+const struct object *codec_key_object(const struct codec_key *key);
 
 /* Reads a .caemodel file. */
 enum caefs_err codec_load_model(const char *path, struct model **out);

@@ -62,7 +62,7 @@ main(int argc, char **argv)
         if (model_parse(blob.data, blob.size, &m) != CAEFS_OK)
                 quit(argv[1]);
         const struct byte_source source = { read_file, &coded, coded.size };
-        const struct model_finder finder = { find, m };
+        const struct object_finder finder = { .model = find, .context = m };
         if (object_open(&source, &finder, &o) != CAEFS_OK)
                 quit(argv[2]);
         const size_t size = (size_t) object_info(o)->logical_bytes;

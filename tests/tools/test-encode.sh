@@ -4,6 +4,7 @@
 # - the object does not depend on the number of threads;
 # - raw files with a declared type and shape, files that are no arrays;
 # - --json says what the manual promises;
+# - a file of a series is predicted from its key, and not decoded without it;
 # - damaged and truncated objects, wrong options, a full disk: the right exit
 #   status, a message, and no output file.
 . "$(dirname "$0")/../functions.sh"
@@ -115,9 +116,28 @@ assert sum(f["bytes"] for f in e["codec"].values()) < e["output_bytes"]
 assert sum(f["values"] for f in e["codec"].values()) == 60000
 PY
 
+say "keys"
+"$PYTHON" -c '
+import sys, numpy as np
+a = np.load(sys.argv[1])
+np.save(sys.argv[2], a + np.float32(0.1) * np.nan_to_num(a, posinf=0, neginf=0)[::-1])' \
+    "$tmp/field.npy" "$tmp/later.npy"
+encode --bound rel:1e-3 "$tmp/field.npy" "$tmp/key.caef"
+encode --bound rel:1e-3 "$tmp/later.npy" "$tmp/alone.caef"
+encode --bound rel:1e-3 --key "$tmp/key.caef" "$tmp/later.npy" "$tmp/later.caef"
+[ $(($(stat -c %s "$tmp/later.caef") * 10)) -lt $(($(stat -c %s "$tmp/alone.caef") * 9)) ] ||
+    fail "the key is of no use"
+decode --key "$tmp/key.caef" "$tmp/later.caef" "$tmp/o.npy"
+"$PYTHON" "$tmp/judge.py" "$tmp/later.npy" "$tmp/o.npy" rel 1e-3 array || fail "the bound with a key"
+rm "$tmp/o.npy"
+fails_with 2 "$CAEFS" decode "$tmp/later.caef" "$tmp/o.npy" 2>"$tmp/err"
+grep -q -- --key "$tmp/err" || fail "the message does not say what is missing"
+fails_with 2 "$CAEFS" decode --key "$tmp/alone.caef" "$tmp/later.caef" "$tmp/o.npy" 2>"$tmp/err"
+fails_with 2 "$CAEFS" encode --key "$tmp/later.caef" "$tmp/field.npy" "$tmp/x.caef" 2>"$tmp/err"
+fails_with 2 "$CAEFS" encode --key "$tmp/field.npy" "$tmp/field.npy" "$tmp/x.caef" 2>"$tmp/err"
+
 say "failures"
 size=$(stat -c %s "$tmp/o.caef")
-rm "$tmp/o.npy"
 for length in 0 5 $((size / 2)) $((size - 1)); do
     head -c $length "$tmp/o.caef" >"$tmp/cut.caef"
     fails_with 2 "$CAEFS" decode "$tmp/cut.caef" "$tmp/o.npy" 2>"$tmp/err"

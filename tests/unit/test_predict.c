@@ -1,6 +1,7 @@
 /* tests/unit/test_predict.c - every family: what is encoded comes back within half
  * a step, whatever the numbers, the shape and the holes; and hostile bytes give an
  * error or some numbers, never a crash. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -530,6 +531,139 @@ test_registry(void **state)
         assert_null(family_by_name("no such family"));
 }
 
+/* ---- with an earlier field ---- */
+
+/* A case and a field that it follows: by and large three quarters of it. */
+struct following {
+        struct case_data c;
+        struct grid      grid;
+        struct reference reference;
+        void            *values;
+};
+
+static void
+following_make(struct following *f, const struct shape *shape, enum content kind, bool wide,
+               bool holes, enum effort effort)
+{
+        uint64_t random = 3;
+        case_make(&f->c, shape, kind, wide, wide ? 1 : 128, holes, SCOPE_ARRAY, effort);
+        size_t count = f->c.field.geometry.count;
+        f->values = calloc(count, 8);
+        assert_non_null(f->values);
+        f->grid = (struct grid) { .kind = GRID_LINEAR, .dtype = DTYPE_F64, .step = 128, .unit = 1 };
+        if (wide)
+                f->grid = (struct grid) { .kind = GRID_BITS, .dtype = DTYPE_I64, .wide = true,
+                                          .step = 1 };
+        for (size_t i = 0; i < count; i++)
+                if (wide)
+                        ((int64_t *) f->values)[i] = ((const int64_t *) f->c.grid)[i] / 4 * 3;
+                else
+                        ((double *) f->values)[i] = ((const int32_t *) f->c.grid)[i] * 0.75
+                                + (double) (next_random(&random) % 3);
+        f->reference = (struct reference) { .dtype = f->grid.dtype, .values = f->values,
+                                            .count = count };
+        f->c.field.geometry.reference = &f->reference;
+        f->c.field.geometry.grid = &f->grid;
+}
+
+static void
+following_free(struct following *f)
+{
+        case_free(&f->c);
+        free(f->values);
+}
+
+static void
+test_follow(void **state)
+{
+        (void) state;
+        for (size_t i = 0; i < NSHAPES; i++)
+                for (int kind = 0; kind < CONTENTS; kind++)
+                        for (int variant = 0; variant < 4; variant++) {
+                                struct following f;
+                                following_make(&f, &shapes[i], kind, variant & 1, variant & 2,
+                                               (enum effort) (i % 3));
+                                double bits = 0;
+                                struct arena arena = { 0 };
+                                struct prediction p = { 0 };
+                                assert_true(family_follow.applies(&f.c.field));
+                                assert_int_equal(family_follow.encode(&f.c.field, &arena, &p,
+                                                                      &bits), CAEFS_OK);
+                                bytes_free(&p.side);
+                                arena_free(&arena);
+                                /* Where nothing varies there is no scale. */
+                                if (!isinf(bits))
+                                        round_trip(&family_follow, &f.c);
+                                following_free(&f);
+                        }
+}
+
+/* Noise that was there before costs next to nothing; and nothing is asked of a reference
+ * that lies elsewhere, is too short, or of another type. */
+static void
+test_follow_pays(void **state)
+{
+        const struct shape shape = { 2, { 64, 64 } };
+        (void) state;
+        for (int wide = 0; wide <= 1; wide++) {
+                struct following f;
+                struct arena arena = { 0 };
+                struct prediction with, without;
+                double with_bits, without_bits;
+                following_make(&f, &shape, ROUGH, wide, false, EFFORT_BALANCED);
+                const struct field *field = &f.c.field;
+                assert_int_equal(family_follow.encode(field, &arena, &with, &with_bits), CAEFS_OK);
+                assert_int_equal(family_lorenzo.encode(field, &arena, &without, &without_bits),
+                                 CAEFS_OK);
+                assert_true(with_bits < without_bits / 2);
+                f.reference.at = 1;
+                assert_false(family_follow.applies(field));
+                f.reference.at = REFERENCE_NOWHERE;
+                assert_false(family_follow.applies(field));
+                f.reference.at = 0;
+                f.reference.dtype = DTYPE_F32;
+                assert_false(family_follow.applies(field));
+                f.c.field.geometry.reference = NULL;
+                assert_false(family_follow.applies(field));
+                bytes_free(&with.side);
+                bytes_free(&without.side);
+                arena_free(&arena);
+                following_free(&f);
+        }
+}
+
+/* Decoding without the reference, with half of it, or with nonsense is an error. */
+static void
+test_follow_needs_its_reference(void **state)
+{
+        const struct shape shape = { 2, { 20, 20 } };
+        struct following f;
+        struct arena arena = { 0 };
+        struct prediction p;
+        struct bytes coded = { 0 };
+        double bits;
+        int32_t grid[400];
+        (void) state;
+        following_make(&f, &shape, ROUGH, false, false, EFFORT_BALANCED);
+        struct field_geometry *g = &f.c.field.geometry;
+        damage(&family_follow, &f.c);
+        assert_int_equal(family_follow.encode(&f.c.field, &arena, &p, &bits), CAEFS_OK);
+        code_residuals(&f.c, &p, &arena, &coded);
+        for (int round = 0; round < 3; round++) {
+                struct cursor side = cursor_of(p.side.data, p.side.size);
+                struct cursor in = cursor_of(coded.data, coded.size);
+                f.reference.count = round == 0 ? 399 : 400;
+                f.reference.at = round == 1 ? REFERENCE_NOWHERE : 0;
+                g->reference = round == 2 ? NULL : &f.reference;
+                assert_int_equal(family_follow.decode(g, &side, &in, &arena, grid),
+                                 round == 2 ? CAEFS_ERR_MODEL : CAEFS_ERR_CORRUPT);
+        }
+        bytes_free(&p.side);
+        bytes_free(&coded);
+        arena_free(&arena);
+        following_free(&f);
+}
+
 /* Above to the right must lie before the value itself. */
 static void
 test_recall_distances(void **state)
@@ -561,6 +695,9 @@ main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_recall_distances),
+                cmocka_unit_test(test_follow),
+                cmocka_unit_test(test_follow_pays),
+                cmocka_unit_test(test_follow_needs_its_reference),
                 cmocka_unit_test(test_registry),
                 cmocka_unit_test(test_difference_window),
                 cmocka_unit_test(test_differences),
