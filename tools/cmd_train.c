@@ -15,11 +15,13 @@
 #include <string.h>
 
 #include "codec/predict.h"
+#include "codec/train_survey.h"
 #include "fs/describe.h"
 #include "tools/codec_options.h"
 #include "tools/control.h"
 #include "tools/file.h"
 #include "tools/train_record.h"
+#include "tools/train_target.h"
 
 const char help_train[] =
         "Usage: caefs train [OPTION...] PATH...\n"
@@ -39,7 +41,8 @@ const char help_train[] =
         "                      scope column: a row, 200,100,50 and an eighth)\n"
         "  --activation best|sigmoid|relu\n"
         "                      of the hidden layers (default: best, tried out)\n"
-        "  --proportion P      learn from the first part of the data, 0 < P <= 1\n"
+        "  --proportion auto|P learn from the first part of the data, 0 < P <= 1; auto:\n"
+        "                      as its coefficient of variation suggests (default: 1)\n"
         "  --epochs N          at most (default: what the time allows)\n"
         "  --time-limit SECONDS\n"
         "                      default: 20\n"
@@ -80,6 +83,8 @@ struct command {
         struct train_course course;
         json_t *lineage;  /* the models that WARM_START came from, nearest first; owned */
         bool interrupted; /* by a signal */
+        bool auto_proportion;
+        const char *proportion_why; /* what decided it; NULL: the user */
 };
 
 /* ---- options ---- */
@@ -149,11 +154,15 @@ static bool set_activation(struct train_options *o)
         return wrong_option("--activation", "use best, sigmoid or relu");
 }
 
-static bool set_proportion(struct train_options *o)
+static bool set_proportion(struct command *cmd)
 {
-        return (parse_number(0, 1, &o->proportion) && o->proportion > 0) ||
+        struct train_options *o = &cmd->train;
+
+        cmd->auto_proportion = strcmp(optarg, "auto") == 0;
+        return cmd->auto_proportion ||
+               (parse_number(0, 1, &o->proportion) && o->proportion > 0) ||
                wrong_option("--proportion",
-                            "use a number above 0, and at most 1");
+                            "use auto, or a number above 0 and at most 1");
 }
 
 /* Options that are a whole number. */
@@ -192,7 +201,7 @@ static bool train_option(struct command *cmd, int c)
         case OPT_ACTIVATION:
                 return set_activation(o);
         case OPT_PROPORTION:
-                return set_proportion(o);
+                return set_proportion(cmd);
         case OPT_SEED:
                 return set_seed(o);
         case OPT_TIME_LIMIT:
@@ -218,52 +227,7 @@ static bool train_option(struct command *cmd, int c)
         }
 }
 
-/* ---- what to train for ---- */
-
-/* The property NAME of P; false when it has none. */
-static bool property(const struct tool_path *p, const char *name,
-                     struct tool_property *out)
-{
-        if (tool_property_get(p, name, out) != CAEFS_OK)
-                return false;
-        free(out->from);
-        out->from = NULL;
-        return out->value[0] != '\0';
-}
-
-/* What the user did not say, the first directory's properties do. */
-static void take_properties(struct command *cmd, const struct tool_path *p)
-{
-        struct layout_hint *hint = &cmd->codec.hint;
-        struct tool_property v;
-
-        if (!cmd->codec.bound_given && property(p, "bound", &v))
-                bound_parse(v.value, &cmd->codec.bound);
-        if (!cmd->codec.scope_given && property(p, "scope", &v))
-                scope_parse(v.value, &cmd->codec.scope);
-        if (hint->dtype == DTYPE_BYTES && property(p, "dtype", &v))
-                dtype_parse(v.value, &hint->dtype, &hint->big_endian);
-        if (hint->shape.ndim == 0 && property(p, "dims", &v))
-                codec_parse_dims(v.value, &hint->shape);
-        if (hint->mode == LAYOUT_AUTO && property(p, "layout", &v))
-                hint->mode = strcmp(v.value, "raw") == 0      ? LAYOUT_RAW
-                             : strcmp(v.value, "opaque") == 0 ? LAYOUT_OPAQUE
-                                                              : LAYOUT_AUTO;
-}
-
-/* With --out, what lies on a mount has properties all the same. */
-static void take_properties_of_mount(struct command *cmd, const char *name)
-{
-        char *root = tool_path_mount_root(name);
-        struct tool_path p;
-
-        if (root != NULL && tool_path_open(name, false, &p) == CAEFS_OK) {
-                take_properties(cmd, &p);
-                tool_path_close(&p);
-        }
-        free(root);
-        caefs_detail_clear();
-}
+/* ---- the data ---- */
 
 static enum caefs_err open_paths(struct command *cmd, int n, char **names)
 {
@@ -278,7 +242,7 @@ static enum caefs_err open_paths(struct command *cmd, int n, char **names)
                         cmd->npaths++;
         }
         if (err == CAEFS_OK)
-                take_properties(cmd, &cmd->path[0]);
+                train_target_of_path(&cmd->path[0], &cmd->codec);
         return err;
 }
 
@@ -347,7 +311,7 @@ static enum caefs_err model_of_directory(const char *name, struct model **out)
 
         if (err != CAEFS_OK)
                 return err;
-        if (property(&p, "model", &v) && model_hash_parse(v.value, &hash))
+        if (train_target_property(&p, "model", &v) && model_hash_parse(v.value, &hash))
                 err = model_of_path(&p, hash, out);
         else
                 err = caefs_fail(CAEFS_ERR_MODEL, "it has no model");
@@ -398,13 +362,34 @@ static enum caefs_err load_warm_start(struct command *cmd)
 
 /* ---- training ---- */
 
+/* Follows the guidance of codec/train_survey.h. */
+static enum caefs_err choose_proportion(struct command *cmd)
+{
+        struct train_survey survey;
+        const enum caefs_err err = train_survey(cmd->files.input,
+                                                cmd->files.ninputs, &cmd->train,
+                                                &survey);
+
+        if (err == CAEFS_ERR_ARGUMENT)
+                return CAEFS_OK; /* no arrays: the training says so */
+        if (err != CAEFS_OK)
+                return err;
+        cmd->train.proportion = survey.proportion;
+        cmd->proportion_why = survey.proportion_why;
+        return CAEFS_OK;
+}
+
 static enum caefs_err run(struct command *cmd, struct train_result *result)
 {
-        enum caefs_err err;
+        enum caefs_err err = CAEFS_OK;
 
         cmd->train.bound = cmd->codec.bound;
         cmd->train.scope = cmd->codec.scope;
         cmd->train.threads = cmd->codec.threads;
+        if (cmd->auto_proportion)
+                err = choose_proportion(cmd);
+        if (err != CAEFS_OK)
+                return err;
         train_watch_begin(&cmd->course);
         err = train_model(cmd->files.input, cmd->files.ninputs, &cmd->train,
                           train_watch_epoch, &cmd->course, result);
@@ -466,6 +451,9 @@ static void print_text(const struct command *cmd, const struct train_result *r)
 
         if (tool_verbosity < 0)
                 return;
+        if (cmd->proportion_why != NULL)
+                printf("learnt from %.3g %% of the data: %s\n",
+                       100 * cmd->train.proportion, cmd->proportion_why);
         if (r->model == NULL) {
                 printf("no model pays here: %s\n", r->why);
                 return;
@@ -490,6 +478,7 @@ static int finish(const struct command *cmd, const struct train_result *r)
                 .files = &cmd->files,
                 .lineage = cmd->lineage,
                 .interrupted = cmd->interrupted,
+                .proportion_why = cmd->proportion_why,
         };
         json_t *record = NULL;
         enum caefs_err err = train_record_make(&parts, &record);
@@ -522,7 +511,7 @@ static int train(struct command *cmd, int n, char **names)
         if (cmd->out == NULL)
                 err = open_paths(cmd, n, names);
         else
-                take_properties_of_mount(cmd, names[0]);
+                train_target_of_mount(names[0], &cmd->codec);
         if (err == CAEFS_OK && cmd->from != NULL) {
                 where = cmd->from;
                 err = load_warm_start(cmd);

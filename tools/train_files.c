@@ -81,6 +81,11 @@ const char *train_file_name(const struct train_file *f)
         return f->name != NULL ? f->name : "";
 }
 
+const struct train_file *train_file_of_input(const struct train_input *input)
+{
+        return input->source->context;
+}
+
 const struct byte_source *train_file_source(const struct train_file *f)
 {
         return &f->source;

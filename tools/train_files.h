@@ -19,6 +19,9 @@ struct train_file;
 const char *train_file_name(const struct train_file *f);
 const struct byte_source *train_file_source(const struct train_file *f);
 
+/* The file that an input of train_files lies in. */
+const struct train_file *train_file_of_input(const struct train_input *input);
+
 struct train_files {
         struct train_file **file; /* owned */
         size_t nfiles, files_capacity;

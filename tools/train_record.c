@@ -197,6 +197,9 @@ enum caefs_err train_record_make(const struct train_record *r, json_t **out)
         enum caefs_err err;
 
         *out = outcome(r);
+        if (*out != NULL && r->proportion_why != NULL)
+                json_object_set_new(json_object_get(*out, "options"), "proportion_why",
+                                    json_string(r->proportion_why));
         if (*out == NULL || inputs == NULL) {
                 json_decref(inputs);
                 return caefs_fail(CAEFS_ERR_NOMEM, "no memory");
