@@ -9,6 +9,7 @@
  * Encoder and decoder are one function: what they have in common cannot differ. */
 #include "codec/binary_coder.h"
 #include "codec/mixer.h"
+#include "codec/mixing_memory.h"
 #include "codec/residual_coder.h"
 
 #define BLOCK          64
@@ -80,6 +81,9 @@ struct place {
         unsigned                match_length;
         uint32_t                rolling;        /* hash of the last MATCH_LONG codes */
         uint32_t                missed;         /* a bit for each of the last forecasts */
+        const uint8_t          *guide;          /* of the residual at GUIDE_START and on, and
+                                                 * one behind the last; or NULL */
+        size_t                  guide_start;
 };
 
 MIXER_INLINE bool
@@ -177,6 +181,19 @@ set_exact_contexts(struct mixer *m, const struct place *p, bool row)
         m->context[10] = mixer_hash(mixer_hash(left, exact(p, row ? p->row : 4)), 100);
 }
 
+/* Where earlier sequences had large residuals, this one will, too. */
+MIXER_INLINE void
+set_guided_contexts(struct mixer *m, const struct place *p, unsigned level, unsigned near)
+{
+        const uint8_t *g = p->guide + (p->at - p->guide_start);
+        unsigned beside = g[1] + (p->at > p->segment_start ? g[-1] : 0u);
+
+        m->context[4] = mixer_hash(mixer_hash(g[0], level), 334);
+        if (m->match_context == 0)
+                m->context[6] = mixer_hash(g[0] * 4096u + near, 335);
+        m->context[9] = mixer_hash(mixer_hash(g[0] * 32u + beside, level), 333);
+}
+
 /* The contexts of the residual at P. */
 MIXER_INLINE void
 set_contexts(struct mixer *m, struct place *p, int64_t foretold)
@@ -230,6 +247,9 @@ set_contexts(struct mixer *m, struct place *p, int64_t foretold)
         set_exact_contexts(m, p, row);
         m->select = at_most(level, 31);
         m->match_context = trust;
+        if (p->guide != NULL)
+                set_guided_contexts(m, p, level, at_most(magnitude(left), 3) * 64 +
+                                                 at_most(magnitude(above), 3));
 }
 
 /* Magnitude classes: 1 to 4 as they are, then one an octave of m - 1. */
@@ -421,6 +441,14 @@ set_block_contexts(struct mixer *m, const struct place *p, uint32_t history, siz
         for (unsigned k = MIXER_TRUSTED; k < MIXER_MODELS; k++)
                 m->context[k] = mixer_hash(k << 20, (history & 3) << 2 | above);
         m->select = above * 8 + (history & 7);
+        if (p->guide != NULL) {
+                const uint8_t *g = p->guide + (p->at - p->guide_start);
+                unsigned most = 0;
+                for (size_t i = 0; i < n; i++)
+                        most = g[i] > most ? g[i] : most;
+                m->context[3] = mixer_hash(12u << 20, most << 2 | above);
+                m->context[6] = mixer_hash(13u << 20, most << 3 | (history & 7));
+        }
 }
 
 /* Codes or finds all N residuals of a block behind its flag. */
@@ -694,3 +722,137 @@ const struct residual_coder residual_coder_mixing = {
         .encode = mixing_encode,
         .decode = mixing_decode,
 };
+
+/* ---- what is remembered from one sequence to the next: codec/mixing_memory.h ---- */
+
+struct mixing_memory {
+        struct stream           stream;
+        struct place            place;
+        struct residuals        all;            /* VALUE (room): everything so far */
+        size_t                  room;
+};
+
+/* Bytes of what hangs on a memory: slots, last_seen, values, codes. */
+static size_t
+memory_bytes(unsigned bits, size_t room)
+{
+        return ((size_t) (MIXER_MODELS + 2) << bits) * sizeof(uint32_t)
+                + (room + MIXING_MEMORY_SLACK) * sizeof(int32_t) + MARGIN + room;
+}
+
+static void
+memory_lay(struct mixing_memory *m, unsigned bits, size_t room, void *bytes)
+{
+        uint32_t *slot = bytes, *seen = slot + ((size_t) MIXER_MODELS << bits);
+        int32_t  *value = (int32_t *) (seen + ((size_t) 2 << bits));
+
+        m->stream.mixer.slot_bits = bits;
+        for (unsigned k = 0; k < MIXER_MODELS; k++)
+                m->stream.mixer.slot[k] = slot + ((size_t) k << bits);
+        m->place.last_seen[0] = seen;
+        m->place.last_seen[1] = seen + ((size_t) 1 << bits);
+        m->place.seen_bits = bits;
+        m->place.code = (int8_t *) (value + room + MIXING_MEMORY_SLACK) + MARGIN;
+        m->place.r = &m->all;
+        m->all.value = value;
+        m->room = room;
+}
+
+unsigned
+mixing_memory_bits(size_t count)
+{
+        return table_bits(count, MIXING_MEMORY_BITS_MOST);
+}
+
+struct mixing_memory *
+mixing_memory_make(unsigned bits, size_t room)
+{
+        size_t own = (sizeof(struct mixing_memory) + 63) / 64 * 64;
+
+        if (bits < MIXING_MEMORY_BITS_LEAST || bits > MIXING_MEMORY_BITS_MOST || room > MIXING_MEMORY_ROOM)
+                return NULL;
+        size_t size = own + memory_bytes(bits, room);
+        struct mixing_memory *m = aligned_alloc(64, (size + 63) / 64 * 64);
+        if (m == NULL)
+                return NULL;
+        memset(m, 0, size);
+        memory_lay(m, bits, room, (char *) m + own);
+        mixer_init(&m->stream.mixer);
+        for (size_t i = 0; i < sizeof m->stream.raw / sizeof m->stream.raw[0]; i++)
+                m->stream.raw[i] = m->stream.told[i] = ADAPTIVE_BIT;
+        return m;
+}
+
+struct mixing_memory *
+mixing_memory_copy(const struct mixing_memory *from, size_t more, struct arena *arena)
+{
+        unsigned bits = from->stream.mixer.slot_bits;
+        size_t   known = from->place.at, room = known + more;
+
+        if (more > MIXING_MEMORY_ROOM)
+                return NULL;
+        struct mixing_memory *m = arena_alloc(arena, sizeof *m);
+        void *bytes = arena_alloc(arena, memory_bytes(bits, room));
+        if (m == NULL || bytes == NULL)
+                return NULL;
+        *m = *from;
+        memory_lay(m, bits, room, bytes);
+        memcpy(bytes, from->stream.mixer.slot[0],
+               ((size_t) (MIXER_MODELS + 2) << bits) * sizeof(uint32_t));
+        memcpy(m->all.value, from->all.value, known * sizeof(int32_t));
+        memcpy(m->place.code - MARGIN, from->place.code - MARGIN, MARGIN + known);
+        return m;
+}
+
+/* What is to be coded next; false when there is no room for it. */
+static bool
+memory_begin(struct mixing_memory *m, const struct residual_segment *segment, size_t nsegments,
+             const uint8_t *guide, size_t *count)
+{
+        *count = 0;
+        for (size_t i = 0; i < nsegments; i++)
+                *count += segment[i].count;
+        if (*count > m->room - m->place.at)
+                return false;
+        m->all.segment = segment;
+        m->all.nsegments = nsegments;
+        m->all.count = m->place.at + *count;
+        m->place.guide = guide;
+        m->place.guide_start = m->place.at;
+        return true;
+}
+
+enum caefs_err
+mixing_memory_encode(struct mixing_memory *m, const int32_t *r,
+                     const struct residual_segment *segment, size_t nsegments,
+                     const uint8_t *guide, struct bytes *out)
+{
+        size_t count;
+
+        if (!memory_begin(m, segment, nsegments, guide, &count))
+                return caefs_fail(CAEFS_ERR_LIMIT, "residuals: more than can be remembered");
+        memcpy((int32_t *) m->all.value + m->place.at, r, count * sizeof *r);
+        m->stream.encodes = true;
+        m->stream.encoder = binary_encoder_of(out);
+        code_all_best(&m->stream, &m->place);
+        binary_encoder_finish(&m->stream.encoder);
+        return out->failed ? caefs_fail(CAEFS_ERR_NOMEM, "no memory for residuals") : CAEFS_OK;
+}
+
+enum caefs_err
+mixing_memory_decode(struct mixing_memory *m, struct cursor *in,
+                     const struct residual_segment *segment, size_t nsegments,
+                     const uint8_t *guide, const int32_t **r)
+{
+        size_t count, at = m->place.at;
+
+        if (!memory_begin(m, segment, nsegments, guide, &count))
+                return caefs_fail(CAEFS_ERR_CORRUPT, "residuals: more than can be remembered");
+        m->stream.encodes = false;
+        m->stream.decoder = binary_decoder_of(in);
+        code_all_best(&m->stream, &m->place);
+        if (in->failed || !binary_decoder_finish(&m->stream.decoder))
+                return caefs_fail(CAEFS_ERR_CORRUPT, "residuals are cut short");
+        *r = (const int32_t *) m->all.value + at;
+        return CAEFS_OK;
+}
