@@ -156,14 +156,14 @@ parse_stencil(struct cursor *side, struct pyramid_plane *plane, unsigned index)
         return CAEFS_OK;
 }
 
-static enum caefs_err
-parse_plane(struct cursor *side, const struct pyramid_view *v, struct pyramid_plane *plane)
+enum caefs_err
+pyramid_parse_plane(struct cursor *side, const size_t extent[AXES], struct pyramid_plane *plane)
 {
         plane->base = (int32_t) cursor_signed(side);
         enum caefs_err err = parse_plan(side, &plane->plan);
         if (err != CAEFS_OK)
                 return err;
-        cascade_build(&plane->plan, v->extent, &plane->cascade);
+        cascade_build(&plane->plan, extent, &plane->cascade);
         for (unsigned i = 0; i < plane->cascade.npasses; ) {
                 uint8_t byte = cursor_u8(side);
                 unsigned run = (byte >> 2) + 1;
@@ -196,7 +196,7 @@ parse_side(const struct field_geometry *g, struct cursor *side, struct arena *ar
         if (*planes == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "pyramid: no memory");
         for (size_t i = 0; i < v->nplanes; i++)
-                if ((err = parse_plane(side, v, &(*planes)[i])) != CAEFS_OK)
+                if ((err = pyramid_parse_plane(side, v->extent, &(*planes)[i])) != CAEFS_OK)
                         return err;
         if (side->failed || cursor_left(side) > 0)
                 return caefs_fail(CAEFS_ERR_CORRUPT, "pyramid: parameters are malformed");
@@ -251,6 +251,19 @@ place_plane(const struct canvas *c, size_t count, int32_t base, int32_t *grid, s
                 for (size_t i = 0; i < n && stride != 1; i++)
                         grid[(at + i) * stride] = (int32_t) ((uint32_t) value[i] + (uint32_t) base);
         }
+}
+
+enum caefs_err
+pyramid_rebuild(const struct pyramid_plane *plane, const size_t extent[AXES], int32_t step,
+                const int32_t *residual, struct arena *arena, size_t count, int32_t *grid)
+{
+        struct canvas canvas;
+        enum caefs_err err = canvas_make(&canvas, extent, arena);
+        if (err != CAEFS_OK)
+                return err;
+        rebuild_plane(plane, step, residual, &canvas);
+        place_plane(&canvas, count, plane->base, grid, 1);
+        return CAEFS_OK;
 }
 
 static enum caefs_err

@@ -56,11 +56,37 @@ bool pyramid_stencil(const struct pyramid_plane *plane, unsigned index, enum ste
 
 void pyramid_write_plane(const struct pyramid_plane *plane, struct bytes *side);
 
+/* What pyramid_write_plane() wrote, for an array of EXTENT; nothing in IN is trusted. */
+enum caefs_err pyramid_parse_plane(struct cursor *in, const size_t extent[AXES],
+                                   struct pyramid_plane *plane);
+
+/* The first COUNT values of an array of EXTENT, from RESIDUAL, which has room for
+ * ROWS_LANES more. */
+enum caefs_err pyramid_rebuild(const struct pyramid_plane *plane, const size_t extent[AXES],
+                               int32_t step, const int32_t *residual, struct arena *arena,
+                               size_t count, int32_t *grid);
+
 /* Segments of the passes of one plane, coarse to fine. */
 size_t pyramid_segments(const struct cascade *c, struct residual_segment *segment);
 
 enum caefs_err pyramid_encode(const struct field *f, struct arena *arena,
                               struct prediction *out, double *bits);
+
+/* An array to be coded by itself. */
+struct pyramid_array {
+        size_t         extent[AXES];
+        const int32_t *value;                   /* (product of extent) */
+        const uint8_t *hole;                    /* the same, or NULL */
+        int32_t        step;
+        enum effort    effort;
+        const struct cascade_plan  *plan;       /* NULL: to be searched */
+        const struct pyramid_plane *given;      /* whose stencils, and plan, to use; or NULL */
+};
+
+/* PLANE and RESIDUAL (room for ROWS_LANES more) from A; *BITS becomes the estimate of both.
+ * PLANE's base is the middle of the values. */
+enum caefs_err pyramid_code(const struct pyramid_array *a, struct arena *arena,
+                            struct pyramid_plane *plane, int32_t *residual, double *bits);
 
 /* ---- codec/pyramid_fit.c: the encoder's choice of a stencil ---- */
 

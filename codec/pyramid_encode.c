@@ -23,6 +23,7 @@ struct coder {
         int32_t        step;
         enum effort    effort;
         bool           rough;           /* only to tell plans apart */
+        const struct pyramid_plane *given;      /* whose stencils to use; NULL: fitted ones */
         const struct stencil_lanes *lanes;
         /* Scratch. */
         struct canvas  canvas;
@@ -111,7 +112,13 @@ code_pass(struct coder *c, unsigned index, int32_t *residual, struct arena *aren
         canvas_rows(&c->canvas, p, &d.even, &odd);
         array_rows(c->extent, p, c->value, &d.target);
         d.hole = c->hole != NULL ? c->hole + (d.target.at - c->value) : NULL;
-        enum caefs_err err = pyramid_choose(&d, plane, index, arena);
+        enum caefs_err err = CAEFS_OK;
+        if (c->given == NULL) {
+                err = pyramid_choose(&d, plane, index, arena);
+        } else {
+                plane->mode[index] = c->given->mode[index];
+                plane->stencil[index] = c->given->stencil[index];
+        }
         if (err != CAEFS_OK)
                 return err;
         code_rows(c, &d, &plane->stencil[index], &odd, residual);
@@ -365,6 +372,41 @@ load_plane(const struct field *f, const struct pyramid_view *v, size_t index, in
                 value[i] = 0;
                 hole[i] = 1;
         }
+}
+
+enum caefs_err
+pyramid_code(const struct pyramid_array *a, struct arena *arena, struct pyramid_plane *plane,
+             int32_t *residual, double *bits)
+{
+        struct arena_mark mark = arena_mark(arena);
+        struct coder c = { .step = a->step, .effort = a->effort, .hole = a->hole };
+        memcpy(c.extent, a->extent, sizeof c.extent);
+        enum caefs_err err = coder_make(&c, arena);
+        int32_t *value = arena_array(arena, c.count + ROWS_LANES, sizeof *value);
+        if (err == CAEFS_OK && value == NULL)
+                err = caefs_fail(CAEFS_ERR_NOMEM, "pyramid: no memory for %zu values", c.count);
+        if (err == CAEFS_OK) {
+                struct cascade_plan plan;
+                int32_t base = middle_value(a->value, c.count, 1);
+                for (size_t i = 0; i < c.count; i++)
+                        value[i] = (int32_t) ((uint32_t) a->value[i] - (uint32_t) base);
+                c.plane->base = base;
+                c.value = value;
+                c.residual = residual;
+                if (a->given != NULL)
+                        plan = a->given->plan;
+                else if (a->plan != NULL)
+                        plan = *a->plan;
+                else
+                        err = search_on_block(&c, arena, &plan);
+                c.given = a->given;
+                if (err == CAEFS_OK)
+                        err = code_plane(&c, &plan, arena);
+                *plane = *c.plane;
+                *bits = c.bits;
+        }
+        arena_release(arena, mark);
+        return err;
 }
 
 /* Codes all planes of a view into OUT. */
