@@ -9,6 +9,7 @@ static const struct family_methods *const families[FAMILY_LIMIT] = {
         [FAMILY_COLUMN] = &family_column,
         [FAMILY_CAE] = &family_cae,
         [FAMILY_RECALL] = &family_recall,
+        [FAMILY_FIELD] = &family_field,
         [FAMILY_FOLLOW] = &family_follow,
 };
 

@@ -30,6 +30,7 @@ enum family {
         FAMILY_COLUMN = 3,
         FAMILY_CAE = 4,
         FAMILY_RECALL = 5,
+        FAMILY_FIELD = 7,
         FAMILY_FOLLOW = 9,
         FAMILY_LIMIT = 16
 };
@@ -111,6 +112,7 @@ extern const struct family_methods family_pyramid;
 extern const struct family_methods family_column;
 extern const struct family_methods family_cae;
 extern const struct family_methods family_recall;
+extern const struct family_methods family_field;
 extern const struct family_methods family_follow;
 
 /* The closed-loop step above, shared by the families.  STEP >= 1. */

@@ -39,5 +39,6 @@ struct trainable {
 };
 
 extern const struct trainable trainable_cae;
+extern const struct trainable trainable_field;
 
 #endif

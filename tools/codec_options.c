@@ -161,7 +161,7 @@ static bool set_codec(struct codec_options *o)
                 o->family = (int)i;
                 return true;
         }
-        return wrong("--codec", "use auto, lorenzo, pyramid, column, recall, cae or follow");
+        return wrong("--codec", "use auto, lorenzo, pyramid, column, recall, cae, field or follow");
 }
 
 static bool set_chunk(struct codec_options *o)

@@ -1,0 +1,97 @@
+/* codec/field.h - the family `field`: small fields of a series, with what their like taught.
+ *
+ * Files of a few kilobytes pay most for what they have in common: how their values lie
+ * (meshes are dumped block by block, each with rows of its own length), which passes and
+ * stencils suit them, and the statistics of what prediction leaves.  A model keeps these;
+ * the family codes fields with them:
+ *
+ *   pattern    the shape of the fields, the blocks of a flat one, and for each block the
+ *              plan and stencils of a pyramid (codec/pyramid.h)
+ *   examples   the residuals of some fields: the coder has learnt from them
+ *              (codec/mixing_memory.h), and how large they were at each place is a guide
+ *
+ * Fields of other shapes are coded with what the examples taught, without the guide.
+ *
+ * Adaptive coding is slow (0.5 to 5 million values a second), so it is for fields of at
+ * most FIELD_MAX_VALUES, and not tried at EFFORT_FAST.
+ *
+ * Thread safety: a part is immutable; functions are pure, each call with its own arena.
+ */
+#ifndef CAEFS_CODEC_FIELD_H
+#define CAEFS_CODEC_FIELD_H
+
+#include "codec/mixing_memory.h"
+#include "codec/pyramid.h"
+
+#define FIELD_MAX_VALUES   ((size_t) 1 << 18)
+#define FIELD_MAX_BLOCKS   32
+#define FIELD_MAX_EXAMPLES 16
+#define FIELD_MAX_REMEMBERED ((size_t) 1 << 19) /* values of all examples together */
+
+/* Consecutive values that are an array. */
+struct field_block {
+        size_t extent[AXES];
+        size_t count;                   /* their product */
+};
+
+/* How the values of a chunk are arrays, one after another; the last may be padded. */
+struct field_view {
+        size_t             nblocks;
+        struct field_block block[FIELD_MAX_BLOCKS];
+        size_t             count;       /* of all blocks, padding included */
+};
+
+/* What a model keeps. */
+struct field_part {
+        struct shape          shape;    /* of the fields; 1 to 4 extents */
+        struct field_view     view;
+        struct pyramid_plane *plane;    /* (nblocks) */
+        size_t                nexamples;
+        uint8_t              *guide;    /* (count + 1) classes; NULL: no examples */
+        struct mixing_memory *memory;
+};
+
+/* First byte of SIDE. */
+#define FIELD_SIDE_PATTERN 0x01         /* the model's blocks and plans, and its guide */
+#define FIELD_SIDE_GIVEN   0x02         /* its stencils as well */
+
+/* A field of SHAPE as one array. */
+void field_view_of_shape(const struct shape *shape, struct field_view *v);
+
+/* True when fields of G's shape have the pattern of P. */
+bool field_has_pattern(const struct field_part *p, const struct field_geometry *g);
+
+/* Segments of all blocks of V; the arena's, NULL when memory is out. */
+struct residual_segment *field_segments(const struct field_view *v,
+                                        const struct pyramid_plane *plane, struct arena *arena,
+                                        size_t *nsegments);
+
+/* ---- codec/field_part.c ---- */
+
+/* A pattern as bytes.  V has the blocks of a flat field, else it is the shape itself. */
+void field_pattern_write(const struct shape *shape, const struct field_view *v,
+                         const struct pyramid_plane *plane, struct bytes *out);
+
+/* Appends the coding of the examples, (nexamples) residuals of the pattern with the
+ * segments of PLANE, to what field_pattern_write() left. */
+enum caefs_err field_examples_write(const struct field_view *v,
+                                    const struct pyramid_plane *plane,
+                                    const int32_t *const *residual, size_t nexamples,
+                                    struct bytes *out);
+
+extern const struct family_part field_part;
+
+/* ---- codec/field_blocks.c ---- */
+
+/* Finds the blocks of NFIELDS flat fields of COUNT integers that lie alike.  Encoders
+ * only.  STEP: differences below it do not matter. */
+enum caefs_err field_blocks_find(const int32_t *const *grid, size_t nfields, size_t count,
+                                 int32_t step, struct arena *arena, struct field_view *v);
+
+/* ---- codec/field_encode.c ---- */
+
+bool           field_applies(const struct field *f);
+enum caefs_err field_encode(const struct field *f, struct arena *arena,
+                            struct prediction *out, double *bits);
+
+#endif

@@ -1,0 +1,198 @@
+/* codec/field_encode.c - the family `field`: the encoder's choices.
+ *
+ * A field with the pattern is predicted with the model's stencils, which cost nothing,
+ * and with stencils of its own; the smaller estimate is coded.  Any other field gets a
+ * pyramid of its own.
+ */
+#include "codec/field.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "codec/model.h"
+#include "codec/stride.h"
+
+#define FASTEST (AXES - 1)
+
+/* A field predicted in one way. */
+struct attempt {
+        unsigned              flags;
+        size_t                row;              /* of a flat field without pattern; or 0 */
+        struct field_view     view;
+        struct pyramid_plane *plane;            /* (nblocks) */
+        int32_t              *residual;         /* (view.count), and room for ROWS_LANES */
+        double                bits;
+};
+
+bool
+field_applies(const struct field *f)
+{
+        const struct field_geometry *g = &f->geometry;
+
+        return model_part(g->model, FAMILY_FIELD) != NULL && f->effort != EFFORT_FAST && !g->wide
+                && g->step > 1 && g->step <= INT32_MAX && g->scope == SCOPE_ARRAY
+                && g->shape.ndim >= 1 && g->shape.ndim <= AXES && g->count >= 64
+                && g->count <= FIELD_MAX_VALUES;
+}
+
+static double
+plane_bits(const struct attempt *a, size_t block)
+{
+        struct bytes side = { 0 };
+
+        pyramid_write_plane(&a->plane[block], &side);
+        double bits = 8.0 * (double) side.size;
+        bytes_free(&side);
+        return bits;
+}
+
+/* Predicts all blocks of A's view.  GRID and HOLE, or NULL, hold (view.count) values. */
+static enum caefs_err
+attempt_code(const struct field *f, const struct field_part *part, const int32_t *grid,
+             const uint8_t *hole, struct arena *arena, struct attempt *a)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        a->plane = arena_array(arena, a->view.nblocks, sizeof *a->plane);
+        a->residual = arena_array(arena, a->view.count + ROWS_LANES, sizeof *a->residual);
+        if (a->plane == NULL || a->residual == NULL)
+                return caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for %zu values", a->view.count);
+        a->bits = 0;
+        for (size_t i = 0, at = 0; i < a->view.nblocks && err == CAEFS_OK; i++) {
+                struct pyramid_array array = {
+                        .value = grid + at, .hole = hole != NULL ? hole + at : NULL,
+                        .step = (int32_t) f->geometry.step, .effort = f->effort,
+                        .plan = a->flags & FIELD_SIDE_PATTERN ? &part->plane[i].plan : NULL,
+                        .given = a->flags & FIELD_SIDE_GIVEN ? &part->plane[i] : NULL,
+                };
+                double bits = 0;
+                memcpy(array.extent, a->view.block[i].extent, sizeof array.extent);
+                err = pyramid_code(&array, arena, &a->plane[i], a->residual + at, &bits);
+                a->bits += bits - (array.given != NULL && err == CAEFS_OK ? plane_bits(a, i) : 0);
+                at += a->view.block[i].count;
+        }
+        return err;
+}
+
+/* Rows of a flat field that has no pattern. */
+static void
+find_rows(const struct field *f, struct arena *arena, struct attempt *a)
+{
+        const struct field_geometry *g = &f->geometry;
+        struct field_block *b = &a->view.block[0];
+
+        field_view_of_shape(&g->shape, &a->view);
+        if (g->shape.ndim != 1
+            || stride_search(f->grid, g->count, (int32_t) (g->step * 16), f->effort, arena, &a->row,
+                             1) == 0) {
+                a->row = 0;
+                return;
+        }
+        b->extent[FASTEST] = a->row;
+        b->extent[FASTEST - 1] = (g->count + a->row - 1) / a->row;
+        a->view.count = b->count = b->extent[FASTEST] * b->extent[FASTEST - 1];
+}
+
+/* The field and its holes with what pads it. */
+static enum caefs_err
+pad(const struct field *f, size_t count, struct arena *arena, const int32_t **grid,
+    const uint8_t **hole)
+{
+        size_t   n = f->geometry.count;
+
+        *grid = f->grid;
+        *hole = f->hole;
+        if (count == n)
+                return CAEFS_OK;
+        int32_t *values = arena_array(arena, count, sizeof *values);
+        uint8_t *holes = arena_alloc(arena, count);
+        if (values == NULL || holes == NULL)
+                return caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for %zu values", count);
+        memcpy(values, f->grid, n * sizeof *values);
+        if (f->hole != NULL)
+                memcpy(holes, f->hole, n);
+        else
+                memset(holes, 0, n);
+        for (size_t i = n; i < count; i++) {
+                values[i] = values[n - 1];
+                holes[i] = 1;
+        }
+        *grid = values;
+        *hole = holes;
+        return CAEFS_OK;
+}
+
+static enum caefs_err
+free_attempt(const struct field *f, const struct field_part *part, struct arena *arena,
+             struct attempt *a)
+{
+        const int32_t *grid;
+        const uint8_t *hole;
+
+        *a = (struct attempt) { .flags = 0 };
+        find_rows(f, arena, a);
+        enum caefs_err err = pad(f, a->view.count, arena, &grid, &hole);
+        return err == CAEFS_OK ? attempt_code(f, part, grid, hole, arena, a) : err;
+}
+
+/* With the model's stencils, and with own ones; the better to A. */
+static enum caefs_err
+pattern_attempt(const struct field *f, const struct field_part *part, struct arena *arena,
+                struct attempt *a)
+{
+        struct attempt own = { .flags = FIELD_SIDE_PATTERN, .view = part->view };
+
+        *a = own;
+        a->flags |= FIELD_SIDE_GIVEN;
+        enum caefs_err err = attempt_code(f, part, f->grid, f->hole, arena, a);
+        if (err == CAEFS_OK)
+                err = attempt_code(f, part, f->grid, f->hole, arena, &own);
+        if (own.bits < a->bits)
+                *a = own;
+        return err;
+}
+
+static enum caefs_err
+attempt_write(const struct field_part *part, const struct attempt *a, struct arena *arena,
+              struct bytes *side)
+{
+        size_t nsegments;
+        struct residual_segment *segment = field_segments(&a->view, a->plane, arena, &nsegments);
+        struct mixing_memory *memory = mixing_memory_copy(part->memory, a->view.count, arena);
+        bool pattern = a->flags & FIELD_SIDE_PATTERN;
+
+        if (segment == NULL || memory == NULL)
+                return caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for %zu values", a->view.count);
+        bytes_put_u8(side, (uint8_t) a->flags);
+        if (!pattern)
+                bytes_put_varint(side, a->row);
+        for (size_t i = 0; i < a->view.nblocks; i++) {
+                if (a->flags & FIELD_SIDE_GIVEN)
+                        bytes_put_signed(side, a->plane[i].base);
+                else
+                        pyramid_write_plane(&a->plane[i], side);
+        }
+        return mixing_memory_encode(memory, a->residual, segment, nsegments,
+                                    pattern ? part->guide : NULL, side);
+}
+
+enum caefs_err
+field_encode(const struct field *f, struct arena *arena, struct prediction *out, double *bits)
+{
+        const struct field_part *part = model_part(f->geometry.model, FAMILY_FIELD);
+        struct arena_mark mark = arena_mark(arena);
+        struct attempt    a;
+
+        memset(out, 0, sizeof *out);
+        enum caefs_err err = field_has_pattern(part, &f->geometry)
+                ? pattern_attempt(f, part, arena, &a) : free_attempt(f, part, arena, &a);
+        if (err == CAEFS_OK)
+                err = attempt_write(part, &a, arena, &out->side);
+        if (err == CAEFS_OK && out->side.failed)
+                err = caefs_fail(CAEFS_ERR_NOMEM, "field: no memory");
+        arena_release(arena, mark);
+        if (err != CAEFS_OK)
+                bytes_free(&out->side);
+        *bits = 8.0 * (double) out->side.size;
+        return err;
+}
