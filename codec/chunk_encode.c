@@ -221,6 +221,17 @@ code_best(struct search *s, size_t n)
         return CAEFS_OK;
 }
 
+/* Size, and what it costs to need another object: time to read it, and room for it when its
+ * own file is gone. */
+static size_t
+candidate_cost(const struct candidate *c)
+{
+        const struct family_methods *family = family_by_number(c->head & HEAD_FAMILY);
+        size_t                       size = candidate_size(c);
+
+        return family != NULL && family->uses_reference ? size + size / 32 : size;
+}
+
 static struct candidate *
 smallest(struct search *s)
 {
@@ -228,7 +239,7 @@ smallest(struct search *s)
 
         for (size_t i = 0; i < s->ncandidates; i++) {
                 struct candidate *c = &s->candidate[i];
-                if (c->coded && (best == NULL || candidate_size(c) < candidate_size(best)))
+                if (c->coded && (best == NULL || candidate_cost(c) < candidate_cost(best)))
                         best = c;
         }
         return best;

@@ -2,6 +2,7 @@
 #include "fs/describe.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "codec/model.h"
@@ -39,10 +40,25 @@ codec_name(int family)
         return methods != NULL ? methods->name : "exact";
 }
 
+/* The path of the file that is referred to, "" when it is gone; null: there is none. */
 static json_t *
-file_object(const struct store_file_info *info)
+key_path(struct store *s, uint64_t object)
 {
-        return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:s}",
+        char   *path = NULL;
+        json_t *text = NULL;
+
+        if (object == 0)
+                return json_null();
+        if (store_key_path(s, object, &path) == CAEFS_OK)
+                text = json_string(path);
+        free(path);
+        return text != NULL ? text : json_string("");
+}
+
+static json_t *
+file_object(struct store *s, const struct store_file_info *info)
+{
+        return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s}",
                          "state", info->state,
                          "logical_bytes", integer(info->logical_bytes),
                          "stored_bytes", integer(info->stored_bytes),
@@ -51,6 +67,7 @@ file_object(const struct store_file_info *info)
                          "max_error", real(info->worst),
                          "max_error_over_bound", real(info->worst_over_bound),
                          "model", hash_or_null(info->model),
+                         "key", key_path(s, info->key),
                          "lossy_values", integer(info->lossy_values),
                          "fallback", info->fallback);
 }
@@ -63,7 +80,7 @@ describe_file(struct store *s, store_inode inode, json_t **out)
 
         if (err != CAEFS_OK)
                 return err;
-        *out = file_object(&info);
+        *out = file_object(s, &info);
         return *out != NULL ? CAEFS_OK : CAEFS_ERR_NOMEM;
 }
 
@@ -137,7 +154,7 @@ describe_explain(struct store *s, store_inode inode, json_t **out)
 
         if (err != CAEFS_OK)
                 return err;
-        description = file_object(&info);
+        description = file_object(s, &info);
         regions = json_array();
         chunks = json_array();
         if (json_object_set_new(description, "regions", regions) != 0 ||

@@ -7,8 +7,9 @@
  * A file:
  *   { "state": "staged" | "sealed" | "empty", "logical_bytes", "stored_bytes",
  *     "bound", "codec", "max_error", "max_error_over_bound",
- *     "model": "16 hex digits" or null, "lossy_values", "fallback": why not all of it
- *     is within a bound, or "" }
+ *     "model": "16 hex digits" or null, "key": the path of the file it is predicted from,
+ *     "" when that is gone, or null, "lossy_values", "fallback": why not all of it is within
+ *     a bound, or "" }
  * An explanation is a file's description with
  *     "regions": [ { "offset", "length", "dtype", "big_endian", "shape": [ ... ] } ],
  *     "chunks": [ { "offset", "length", "stored", "region", "codec" } ]

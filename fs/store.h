@@ -221,7 +221,7 @@ void           store_file_release(struct store_file *f);        /* the last clos
 /* ---- properties --------------------------------------------------------- */
 
 /* NAME without prefix: bound, scope, effort, codec, model, dtype, dims, layout, seal,
- * chunk.  VALUE NULL removes (inherit). CAEFS_ERR_ARGUMENT with a sentence. */
+ * chunk, key.  VALUE NULL removes (inherit). CAEFS_ERR_ARGUMENT with a sentence. */
 enum caefs_err store_property_set(struct store *s, store_inode inode, const char *name,
                                   const char *value);
 
@@ -276,10 +276,15 @@ struct store_file_info {
         char     codec[64];             /* families, largest first, e.g. "lorenzo+patch" */
         double   worst, worst_over_bound;
         uint64_t model;                 /* hash or 0 */
+        uint64_t key;                   /* object that it refers to, or 0 */
         uint64_t lossy_values;
         char     fallback[96];          /* why not all of it is within a bound; or "" */
 };
 enum caefs_err store_file_info(struct store *s, store_inode inode, struct store_file_info *out);
+
+/* Where the file is whose object others refer to, for the caller to free; "" when it was
+ * rewritten or deleted since. */
+enum caefs_err store_key_path(struct store *s, uint64_t object, char **path);
 
 /* The object of a sealed file, for explain; the caller closes with store_object_release(). */
 enum caefs_err store_object_get(struct store *s, store_inode inode, const struct object **out);

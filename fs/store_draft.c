@@ -102,22 +102,40 @@ sync_draft(struct store *s, const struct inode *inode, const struct draft *draft
         return err;
 }
 
-enum caefs_err
-object_discard(struct store *s, uint64_t id)
+/* *REFERENCE becomes what the object referred to; 0 when it did not go. */
+static enum caefs_err
+discard_one(struct store *s, uint64_t id, uint64_t *reference)
 {
         struct meta_object object;
-        enum caefs_err err = meta_object_read(s->meta, id, &object);
+        uint64_t           dependents = 0;
+        enum caefs_err     err = meta_object_read(s->meta, id, &object);
 
-        if (err == CAEFS_ERR_NO_ENTRY)
+        *reference = 0;
+        if (err == CAEFS_OK)
+                err = meta_object_dependents(s->meta, id, &dependents);
+        if (err == CAEFS_ERR_NO_ENTRY || dependents > 0)
                 return CAEFS_OK;
         if (err == CAEFS_OK)
                 err = meta_object_delete(s->meta, id);
+        *reference = object.reference;
         if (err == CAEFS_OK && !object.is_inline) {
                 struct meta_trash trash = { .kind = META_TRASH_OBJECT, .id = id };
                 err = meta_trash_insert(s->meta, &trash);
                 s->has_trash = true;
         }
         return err;
+}
+
+enum caefs_err
+object_discard(struct store *s, uint64_t id)
+{
+        uint64_t       key, file, none;
+        enum caefs_err err = discard_one(s, id, &key);
+
+        if (err != CAEFS_OK || key == 0)
+                return err;
+        err = meta_object_file(s->meta, key, &file);
+        return err == CAEFS_ERR_NO_ENTRY ? discard_one(s, key, &none) : err;
 }
 
 /* A generation that neither readers nor a row need once DRAFT is stored; 0: none. */

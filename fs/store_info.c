@@ -15,6 +15,7 @@ info_of_object(const struct meta_object *o, struct store_file_info *out)
         out->worst = o->worst;
         out->worst_over_bound = o->worst_over_bound;
         out->model = o->model;
+        out->key = o->reference;
         out->lossy_values = o->lossy_values;
 }
 

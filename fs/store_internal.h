@@ -13,7 +13,7 @@
  *   store.table       which inodes are in memory, their references, cached names
  *   stripes           attributes and state of an inode (stripe_of); never two at once,
  *                     and held for a few loads and stores only
- *   queue, objects, models_lock, cache      leaves: nothing is taken below them
+ *   queue, objects, models_lock, trials_lock, cache      leaves: nothing is taken below them
  *
  * AN INODE IN MEMORY is there while the kernel refers to it (lookups) or a thread
  * or list holds it (holds).  Its row is the catalogue's, except for the content of a regular
@@ -50,6 +50,7 @@
 #define STORE_RESERVE_BYTES ((uint64_t) 16 << 20)
 #define STORE_WEIGHT_MAX    (STORE_RESERVE_BYTES / 2)   /* of one transaction */
 #define STORE_STRIPES       64
+#define STORE_KEY_SERIES    64          /* whose trials are remembered */
 #define STAGING_NAME_SIZE   48          /* of "INO.GENERATION" */
 #define OBJECT_NAME_SIZE    32          /* of "ab/ID" */
 
@@ -120,6 +121,13 @@ struct inode_table {
         size_t          names;
 };
 
+/* How the last files of a series fared with a key (store_key.c). */
+struct key_trials {
+        uint64_t series;
+        unsigned failures;              /* in a row */
+        unsigned skip;                  /* files to leave alone */
+};
+
 struct store {
         char                *path;
         struct store_options options;
@@ -158,6 +166,8 @@ struct store {
         pthread_mutex_t      models_lock;
         struct loaded_model *models;    /* models_lock; never shortened before the end */
         struct seal_queue   *queue;     /* and its workers */
+        pthread_mutex_t      trials_lock;
+        struct key_trials    trials[STORE_KEY_SERIES];  /* trials_lock */
 };
 
 struct store_file {
@@ -212,7 +222,8 @@ enum caefs_err draft_store_ordered(struct store *s);
 /* Writes DRAFT as the row and trashes what it replaces; within a change. */
 enum caefs_err draft_write_row(struct store *s, struct inode *inode,
                                const struct draft *draft);
-/* The row of an object and the file behind it; within a change. */
+/* The row of an object that no file has any more and the file behind it, unless others refer
+ * to it: then they go with the last of these.  Within a change. */
 enum caefs_err object_discard(struct store *s, uint64_t id);
 
 /* ---- store_inode.c ------------------------------------------------------ */
@@ -312,6 +323,9 @@ void           object_table_free(struct store *s);
 enum caefs_err object_acquire(struct store *s, uint64_t id, struct opened_object **out);
 void           object_release(struct store *s, struct opened_object *o);
 const struct object *object_of(const struct opened_object *o);
+uint64_t       object_id(const struct opened_object *o);
+/* The id of the object that O refers to; 0: none. */
+uint64_t       object_reference(const struct opened_object *o);
 /* The bytes of a sealed file through the cache of chunks. */
 enum caefs_err object_read_cached(struct store *s, struct opened_object *o, void *buffer,
                                   size_t n, uint64_t offset);

@@ -26,6 +26,9 @@ struct opened_object {
         int                   fd;               /* -1: the bytes are in DATA */
         struct bytes          data;
         struct object        *object;
+        struct store         *store;
+        uint64_t              reference;        /* id of the object it refers to; 0: none */
+        struct opened_object *key;              /* that, used while this one is open; or NULL */
 };
 
 /* lock: all of it. */
@@ -54,6 +57,7 @@ object_table_make(struct store *s)
         return CAEFS_OK;
 }
 
+/* Its key is the caller's to release. */
 static void
 opened_free(struct opened_object *o)
 {
@@ -64,6 +68,17 @@ opened_free(struct opened_object *o)
                 io->close(o->fd);
         bytes_free(&o->data);
         free(o);
+}
+
+/* With its key, which is nobody's key in turn. */
+static void
+opened_drop(struct store *s, struct opened_object *o)
+{
+        struct opened_object *key = o == NULL ? NULL : o->key;
+
+        opened_free(o);
+        if (key != NULL)
+                object_release(s, key);
 }
 
 void
@@ -111,9 +126,39 @@ read_data(void *context, void *buffer, size_t n, uint64_t offset)
 static const struct model *
 find_model(void *context, uint64_t hash)
 {
-        const struct model *model;
+        const struct opened_object *o = context;
+        const struct model         *model;
 
-        return store_model_find(context, hash, &model) == CAEFS_OK ? model : NULL;
+        return store_model_find(o->store, hash, &model) == CAEFS_OK ? model : NULL;
+}
+
+/* Opens what the row says it refers to, unless that refers to something itself: so that
+ * a catalogue in which objects refer to each other opens none of them for ever. */
+static const struct object *
+find_key(void *context, uint64_t identity)
+{
+        struct opened_object *o = context;
+        struct meta_object    row = { .reference = 0 };
+
+        (void) identity;        /* the codec compares it */
+        if (o->reference == 0)
+                return NULL;
+        pthread_mutex_lock(&o->store->catalogue);
+        enum caefs_err err = meta_object_read(o->store->meta, o->reference, &row);
+        pthread_mutex_unlock(&o->store->catalogue);
+        if (err != CAEFS_OK || row.reference != 0 ||
+            object_acquire(o->store, o->reference, &o->key) != CAEFS_OK)
+                return NULL;
+        return o->key->object;
+}
+
+static enum caefs_err
+read_key(void *context, const struct object *key, void *buffer, size_t n, uint64_t offset)
+{
+        const struct opened_object *o = context;
+
+        (void) key;
+        return object_read_cached(o->store, o->key, buffer, n, offset);
 }
 
 /* Finds the bytes of the object: a file's descriptor, or the catalogue's. */
@@ -132,6 +177,8 @@ find_bytes(struct store *s, struct opened_object *o)
         if (err == CAEFS_ERR_NO_ENTRY)
                 err = caefs_fail(CAEFS_ERR_CORRUPT, "object %" PRIu64 " is not in the "
                                  "catalogue", o->id);
+        if (err == CAEFS_OK)
+                o->reference = row.reference;
         if (err != CAEFS_OK || row.is_inline)
                 return err;
         object_name(o->id, name);
@@ -156,6 +203,7 @@ open_object(struct store *s, uint64_t id, struct opened_object **out)
         *out = NULL;
         if (o == NULL)
                 return CAEFS_ERR_NOMEM;
+        o->store = s;
         o->id = id;
         o->users = 1;
         o->fd = -1;
@@ -166,11 +214,13 @@ open_object(struct store *s, uint64_t id, struct opened_object **out)
                         .context = o,
                         .size = o->data.size,
                 };
-                struct object_finder finder = { .model = find_model, .context = s };
+                struct object_finder finder = {
+                        .model = find_model, .key = find_key, .read_key = read_key, .context = o,
+                };
                 err = object_open(&source, &finder, &o->object);
         }
         if (err != CAEFS_OK) {
-                opened_free(o);
+                opened_drop(s, o);
                 return err;
         }
         *out = o;
@@ -240,14 +290,14 @@ object_acquire(struct store *s, uint64_t id, struct opened_object **out)
                 mine = NULL;
         }
         pthread_mutex_unlock(&t->lock);
-        opened_free(mine);
+        opened_drop(s, mine);
         return CAEFS_OK;
 }
 
-void
-object_release(struct store *s, struct opened_object *o)
+/* One user less.  What has been idle for longest is returned when there are too many. */
+static struct opened_object *
+release_one(struct object_table *t, struct opened_object *o)
 {
-        struct object_table  *t = s->objects;
         struct opened_object *unused = NULL;
 
         pthread_mutex_lock(&t->lock);
@@ -263,7 +313,29 @@ object_release(struct store *s, struct opened_object *o)
                 }
         }
         pthread_mutex_unlock(&t->lock);
-        opened_free(unused);
+        return unused;
+}
+
+void
+object_release(struct store *s, struct opened_object *o)
+{
+        while (o != NULL) {
+                struct opened_object *unused = release_one(s->objects, o);
+                o = unused == NULL ? NULL : unused->key;
+                opened_free(unused);
+        }
+}
+
+uint64_t
+object_id(const struct opened_object *o)
+{
+        return o->id;
+}
+
+uint64_t
+object_reference(const struct opened_object *o)
+{
+        return o->reference;
 }
 
 const struct object *

@@ -370,6 +370,7 @@ init_locks(struct store *s)
         pthread_mutex_init(&s->table_lock, NULL);
         pthread_mutex_init(&s->wake_lock, NULL);
         pthread_mutex_init(&s->models_lock, NULL);
+        pthread_mutex_init(&s->trials_lock, NULL);
         for (int i = 0; i < STORE_STRIPES; i++)
                 pthread_mutex_init(&s->stripe[i], NULL);
         pthread_condattr_init(&clock);
@@ -451,6 +452,7 @@ destroy_locks(struct store *s)
         pthread_mutex_destroy(&s->table_lock);
         pthread_mutex_destroy(&s->wake_lock);
         pthread_mutex_destroy(&s->models_lock);
+        pthread_mutex_destroy(&s->trials_lock);
         for (int i = 0; i < STORE_STRIPES; i++)
                 pthread_mutex_destroy(&s->stripe[i]);
         pthread_cond_destroy(&s->wake);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "codec/model.h"
-#include "fs/store_internal.h"
+#include "fs/store_key.h"
 
 #define CHUNK_MIN ((uint64_t) 4096)
 #define CHUNK_MAX ((uint64_t) 64 << 20)
@@ -172,6 +172,17 @@ valid_chunk(const char *value)
         return false;
 }
 
+static bool
+valid_key(const char *value)
+{
+        struct key_policy policy;
+
+        if (key_policy_parse(value, &policy))
+                return true;
+        caefs_fail(CAEFS_ERR_ARGUMENT, "key=%s: not auto, none nor a number from 2 on", value);
+        return false;
+}
+
 /* ---- the table ---------------------------------------------------------- */
 
 static const struct property {
@@ -189,11 +200,12 @@ static const struct property {
         { "layout", "auto", valid_layout },
         { "seal", "close", valid_seal },
         { "chunk", "auto", valid_chunk },
+        { "key", "auto", valid_key },
 };
 
 static const char *const property_names[] = {
         "bound", "scope", "effort", "codec", "model", "dtype", "dims", "layout", "seal",
-        "chunk", NULL,
+        "chunk", "key", NULL,
 };
 
 const char *const *

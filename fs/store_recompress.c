@@ -144,7 +144,7 @@ encode_served(struct again *a, const struct meta_inode *row, const struct store_
                   wanted->add_loss, &a->plan);
         o.bound = a->plan.bound;
         struct byte_source source = { read_served, a, row->content.size };
-        err = seal_encode(a->store, &source, &o, f, r);
+        err = seal_encode(a->store, row->ino, &source, NULL, &o, f, r);
         if (err == CAEFS_OK && a->old.lossy_values > 0)
                 describe_sum(&a->plan, &a->old, &r->object);
         return err;

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/store_key.h"
 #include "fs/store_seal.h"
 
 /* Files from this size on are encoded by several threads. */
@@ -159,21 +160,42 @@ acquire_previous(struct store *s, uint64_t id, struct object_options *o)
         return previous;
 }
 
+/* The object that the result refers to: what was rewritten keeps its key. */
+static uint64_t
+reference_of(const struct object_report *r, const struct key_choice *key,
+             const struct opened_object *previous)
+{
+        if (r->key == 0)
+                return 0;
+        if (previous != NULL && object_info(object_of(previous))->key == r->key)
+                return object_reference(previous);
+        return object_id(key->object);
+}
+
 enum caefs_err
-seal_encode(struct store *s, const struct byte_source *source, struct object_options *o,
+seal_encode(struct store *s, uint64_t ino, const struct byte_source *source,
+            const struct opened_object *previous, struct object_options *o,
             struct seal_progress *f, struct sealed_result *r)
 {
         struct writer        w = { .store = s, .result = r };
         struct byte_sink     sink = { write_result, &w };
         struct object_report report = { 0 };
+        struct key_choice    key;
 
         o->progress = &f->own;
         o->threads = source->size >= PARALLEL_FROM ? s->options.seal_threads : 1;
+        key_choose(s, ino, source->size, &key);
+        o->key = key.object != NULL ? object_of(key.object) : NULL;
         enum caefs_err err = object_encode(source, o, &sink, &report);
-        if (err == CAEFS_OK)
+        if (err == CAEFS_OK) {
                 describe(o, &report, &r->object);
+                r->object.reference = reference_of(&report, &key, previous);
+                key_note(s, &key, report.key != 0);
+        }
         if (err == CAEFS_OK && r->fd >= 0 && io->sync(r->fd, false) < 0)
                 err = caefs_fail_errno("%s/staging/%s", s->path, r->name);
+        if (key.object != NULL)
+                object_release(s, key.object);
         return err;
 }
 
@@ -189,7 +211,7 @@ encode(struct store *s, const struct meta_inode *row, struct object_options *o,
                 return caefs_fail_errno("%s/staging/%s", s->path, name);
         struct byte_source    source = { read_staging, &fd, row->content.size };
         struct opened_object *previous = acquire_previous(s, row->content.object, o);
-        enum caefs_err        err = seal_encode(s, &source, o, f, r);
+        enum caefs_err        err = seal_encode(s, row->ino, &source, previous, o, f, r);
 
         if (previous != NULL)
                 object_release(s, previous);
@@ -387,6 +409,17 @@ close_staging(struct store *s, struct inode *inode)
                 io->close(fd);
 }
 
+/* The key may have lost its last user meanwhile: then the result is of no use, and the file is
+ * encoded again.  Within a change. */
+static bool
+key_is_gone(struct store *s, const struct sealed_result *r)
+{
+        struct meta_object key;
+
+        return r->object.reference != 0 &&
+               meta_object_read(s->meta, r->object.reference, &key) != CAEFS_OK;
+}
+
 static enum caefs_err
 swap(struct store *s, struct inode *inode, struct sealed_result *r,
      enum seal_outcome *outcome)
@@ -398,6 +431,12 @@ swap(struct store *s, struct inode *inode, struct sealed_result *r,
 
         if (err != CAEFS_OK)
                 return err;
+        if (key_is_gone(s, r)) {
+                *outcome = SEAL_CHANGED;
+                err = change_end(s, CAEFS_OK);
+                queue_add(s, inode->row.ino, 0);
+                return err;
+        }
         if (r->fd < 0)
                 err = new_object_id(s, &r->object.id);
         *outcome = err == CAEFS_OK ? swap_memory(s, inode, r, &draft, &old) : SEAL_FAILED;

@@ -40,10 +40,11 @@ enum seal_outcome seal_begin(struct store *s, struct inode *inode, struct seal_p
                              struct meta_inode *row, uint64_t *version);
 void              seal_end(struct store *s, struct inode *inode);
 
-/* Encodes SOURCE into R, durably. */
-enum caefs_err seal_encode(struct store *s, const struct byte_source *source,
-                           struct object_options *o, struct seal_progress *f,
-                           struct sealed_result *r);
+/* Encodes SOURCE, which is to be the content of INO, into R, durably.  PREVIOUS is that of
+ * O->previous, or NULL. */
+enum caefs_err seal_encode(struct store *s, uint64_t ino, const struct byte_source *source,
+                           const struct opened_object *previous, struct object_options *o,
+                           struct seal_progress *f, struct sealed_result *r);
 
 /* Swaps, and frees R in any case.  SEAL_OPEN, SEAL_CHANGED: nothing has happened. */
 enum seal_outcome seal_replace(struct store *s, struct inode *inode, struct sealed_result *r);

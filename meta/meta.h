@@ -174,6 +174,9 @@ enum caefs_err meta_entry_point(struct meta *m, uint64_t entry, uint64_t ino);
 /* Entries of PARENT above AFTER, in order, at most LIMIT. */
 enum caefs_err meta_entry_list(struct meta *m, uint64_t parent, uint64_t after,
                                struct meta_entry *entries, size_t limit, size_t *count);
+/* Entries of PARENT whose names come before NAME byte by byte, the nearest first. */
+enum caefs_err meta_entry_before(struct meta *m, uint64_t parent, const char *name,
+                                 struct meta_entry *entries, size_t limit, size_t *count);
 enum caefs_err meta_directory_is_empty(struct meta *m, uint64_t ino, bool *empty);
 
 /* ---- extended attributes and properties --------------------------------- */
@@ -205,6 +208,7 @@ struct meta_object {
         double   worst;                 /* largest |x' - x| */
         double   worst_over_bound;
         uint64_t model;                 /* hash of the model it needs; 0: none */
+        uint64_t reference;             /* the object that it refers to, its key; 0: none */
         uint64_t lossy_values;
         char     fallback[96];          /* why not all of it is within a bound; or "" */
         bool     is_inline;             /* its bytes are in the catalogue */
@@ -223,6 +227,12 @@ enum caefs_err meta_object_delete(struct meta *m, uint64_t id);
 /* Objects above AFTER, ascending. */
 enum caefs_err meta_object_list(struct meta *m, uint64_t after, struct meta_object *objects,
                                 size_t limit, size_t *count);
+
+/* An inode whose bytes it is, or whose bytes it was before they were rewritten.
+ * CAEFS_ERR_NO_ENTRY: none. */
+enum caefs_err meta_object_file(struct meta *m, uint64_t id, uint64_t *ino);
+/* How many objects refer to it. */
+enum caefs_err meta_object_dependents(struct meta *m, uint64_t id, uint64_t *count);
 
 /* ---- models and history ------------------------------------------------- */
 

@@ -44,7 +44,16 @@ static const char *const structure_checks[] = {
         " WHERE state = 2 AND object = 0",
 
         "SELECT printf('object %d: no file needs it', id) FROM object o"
-        " WHERE NOT EXISTS (SELECT 1 FROM inode i WHERE i.object = o.id AND i.object <> 0)",
+        " WHERE NOT EXISTS (SELECT 1 FROM inode i WHERE i.object = o.id AND i.object <> 0)"
+        " AND NOT EXISTS (SELECT 1 FROM object d WHERE d.reference = o.id AND d.reference <> 0)",
+
+        "SELECT printf('object %d: refers to object %d, which is not there', id, reference)"
+        " FROM object o WHERE reference <> 0"
+        " AND NOT EXISTS (SELECT 1 FROM object k WHERE k.id = o.reference)",
+
+        "SELECT printf('object %d: refers to object %d, which refers to another', o.id, k.id)"
+        " FROM object o JOIN object k ON k.id = o.reference"
+        " WHERE o.reference <> 0 AND k.reference <> 0",
 
         "SELECT printf('object %d: needs model %016llx, which is not there', id, model)"
         " FROM object o WHERE model <> 0"

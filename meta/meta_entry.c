@@ -73,11 +73,9 @@ meta_entry_point(struct meta *m, uint64_t entry, uint64_t ino)
         return meta_change(m, ST_ENTRY_POINT, "ii", ino, entry);
 }
 
-enum caefs_err
-meta_entry_list(struct meta *m, uint64_t parent, uint64_t after, struct meta_entry *entries,
-                size_t limit, size_t *count)
+static enum caefs_err
+read_entries(struct meta *m, sqlite3_stmt *s, struct meta_entry *entries, size_t *count)
 {
-        sqlite3_stmt *s = meta_bind(m, ST_ENTRY_LIST, "iii", parent, after, (uint64_t) limit);
         enum caefs_err err;
 
         *count = 0;
@@ -90,6 +88,22 @@ meta_entry_list(struct meta *m, uint64_t parent, uint64_t after, struct meta_ent
                 (*count)++;
         }
         return err == CAEFS_ERR_NO_ENTRY ? CAEFS_OK : err;
+}
+
+enum caefs_err
+meta_entry_list(struct meta *m, uint64_t parent, uint64_t after, struct meta_entry *entries,
+                size_t limit, size_t *count)
+{
+        return read_entries(m, meta_bind(m, ST_ENTRY_LIST, "iii", parent, after,
+                                         (uint64_t) limit), entries, count);
+}
+
+enum caefs_err
+meta_entry_before(struct meta *m, uint64_t parent, const char *name, struct meta_entry *entries,
+                  size_t limit, size_t *count)
+{
+        return read_entries(m, meta_bind(m, ST_ENTRY_BEFORE, "ini", parent, name,
+                                         (uint64_t) limit), entries, count);
 }
 
 enum caefs_err

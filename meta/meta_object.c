@@ -22,10 +22,10 @@ meta_object_insert(struct meta *m, const struct meta_object *o, const void *data
 {
         if (data != NULL)
                 m->weight += o->stored_bytes;
-        return meta_change(m, ST_OBJECT_INSERT, "iiissddiisb", o->id, o->logical_bytes,
+        return meta_change(m, ST_OBJECT_INSERT, "iiissddiiisb", o->id, o->logical_bytes,
                            o->stored_bytes, o->bound, o->codec, o->worst,
-                           o->worst_over_bound, o->model, o->lossy_values, o->fallback, data,
-                           (size_t) o->stored_bytes);
+                           o->worst_over_bound, o->model, o->reference, o->lossy_values,
+                           o->fallback, data, (size_t) o->stored_bytes);
 }
 
 static void
@@ -42,6 +42,7 @@ object_of_row(sqlite3_stmt *s, struct meta_object *out)
         out->lossy_values = (uint64_t) sqlite3_column_int64(s, 8);
         meta_column_text(s, 9, out->fallback, sizeof out->fallback);
         out->is_inline = sqlite3_column_int(s, 10);
+        out->reference = (uint64_t) sqlite3_column_int64(s, 11);
 }
 
 enum caefs_err
@@ -80,6 +81,30 @@ enum caefs_err
 meta_object_delete(struct meta *m, uint64_t id)
 {
         return meta_change(m, ST_OBJECT_DELETE, "i", id);
+}
+
+static enum caefs_err
+read_number(struct meta *m, sqlite3_stmt *s, uint64_t *number)
+{
+        enum caefs_err err = meta_step(m, s);
+
+        if (err != CAEFS_OK)
+                return err;
+        *number = (uint64_t) sqlite3_column_int64(s, 0);
+        meta_done(s);
+        return CAEFS_OK;
+}
+
+enum caefs_err
+meta_object_file(struct meta *m, uint64_t id, uint64_t *ino)
+{
+        return read_number(m, meta_bind(m, ST_OBJECT_FILE, "i", id), ino);
+}
+
+enum caefs_err
+meta_object_dependents(struct meta *m, uint64_t id, uint64_t *count)
+{
+        return read_number(m, meta_bind(m, ST_OBJECT_DEPENDENTS, "i", id), count);
 }
 
 enum caefs_err

@@ -10,7 +10,7 @@
 #define ENTRY_COLUMNS  "entry, parent, ino, name"
 #define OBJECT_COLUMNS \
         "id, logical, stored, bound, codec, worst, worst_over_bound, model, lossy, fallback," \
-        " data IS NOT NULL"
+        " data IS NOT NULL, reference"
 
 const char *const statement_text[ST_COUNT] = {
         [ST_BEGIN] = "BEGIN",
@@ -58,6 +58,9 @@ const char *const statement_text[ST_COUNT] = {
         [ST_ENTRY_LIST] =
                 "SELECT " ENTRY_COLUMNS " FROM dirent INDEXED BY dirent_order"
                 " WHERE parent = ? AND entry > ? ORDER BY entry LIMIT ?",
+        [ST_ENTRY_BEFORE] =
+                "SELECT " ENTRY_COLUMNS " FROM dirent WHERE parent = ? AND name < ?"
+                " ORDER BY name DESC LIMIT ?",
         [ST_ENTRY_ANY] = "SELECT 1 FROM dirent WHERE parent = ? LIMIT 1",
 
         [ST_XATTR_READ] = "SELECT value FROM xattr WHERE ino = ? AND name = ?",
@@ -76,11 +79,15 @@ const char *const statement_text[ST_COUNT] = {
         [ST_OBJECT_NEXT] = "SELECT seq + 1 FROM sqlite_sequence WHERE name = 'object'",
         [ST_OBJECT_INSERT] =
                 "INSERT INTO object (id, logical, stored, bound, codec, worst,"
-                " worst_over_bound, model, lossy, fallback, data)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                " worst_over_bound, model, reference, lossy, fallback, data)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
         [ST_OBJECT_READ] = "SELECT " OBJECT_COLUMNS " FROM object WHERE id = ?",
         [ST_OBJECT_DATA] = "SELECT data FROM object WHERE id = ? AND data IS NOT NULL",
         [ST_OBJECT_DELETE] = "DELETE FROM object WHERE id = ?",
+        [ST_OBJECT_FILE] =
+                "SELECT ino FROM inode WHERE object = ? AND object <> 0 LIMIT 1",
+        [ST_OBJECT_DEPENDENTS] =
+                "SELECT count(*) FROM object WHERE reference = ? AND reference <> 0",
         [ST_OBJECT_LIST] =
                 "SELECT " OBJECT_COLUMNS " FROM object WHERE id > ? ORDER BY id LIMIT ?",
 

@@ -118,6 +118,10 @@ static void print_summary(const struct tool_path *p, const json_t *d)
         putchar('\n');
         if (*words(d, "model") != '\0')
                 printf("  model %s\n", words(d, "model"));
+        if (json_is_string(json_object_get(d, "key")))
+                printf("  predicted from %s\n",
+                       *words(d, "key") != '\0' ? words(d, "key")
+                                                : "a file that is gone, whose object is kept");
         if (*words(d, "fallback") != '\0')
                 printf("  parts are stored exactly: %s\n",
                        words(d, "fallback"));
