@@ -22,8 +22,8 @@
 #define WINDOW_TABLE    ((size_t) 1 << 18)
 
 /* Columns before it that a column is predicted from, at most, and rows to learn from. */
-#define MOST_COLUMNS    48
-#define MOST_ROWS       8192
+#define MOST_COLUMNS    32
+#define MOST_ROWS       2048
 
 /* Raw bytes that are encoded, about. */
 #define MOST_ENCODED    ((uint64_t) 4 << 20)

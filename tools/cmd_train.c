@@ -21,6 +21,7 @@
 #include "tools/control.h"
 #include "tools/file.h"
 #include "tools/train_record.h"
+#include "tools/train_report.h"
 #include "tools/train_target.h"
 
 const char help_train[] =
@@ -33,6 +34,7 @@ const char help_train[] =
         "--out it is any file or directory.\n"
         "\n"
         "  --out FILE          write the model to FILE and install nothing\n"
+        "  --report FILE.html  a page with plots of the training and of a sample\n"
         CODEC_BOUND_HELP
         "                      (default: both as PATH's on its mount)\n"
         "  --family auto|NAME  cae: keep the model even when it does not pay\n"
@@ -59,6 +61,7 @@ const char help_train[] =
 
 enum {
         OPT_OUT = 0x100,
+        OPT_REPORT,
         OPT_FAMILY,
         OPT_LAYERS,
         OPT_ACTIVATION,
@@ -75,6 +78,7 @@ struct command {
         struct codec_options codec;
         struct train_options train;
         const char *out;  /* NULL: install */
+        const char *report; /* NULL: none */
         const char *from; /* NULL: from nothing */
         struct model *warm_start; /* owned; of FROM */
         struct tool_path *path;   /* (npaths) opened; owned */
@@ -190,6 +194,9 @@ static bool train_option(struct command *cmd, int c)
         switch (c) {
         case OPT_OUT:
                 cmd->out = optarg;
+                return true;
+        case OPT_REPORT:
+                cmd->report = optarg;
                 return true;
         case OPT_FROM:
                 cmd->from = optarg;
@@ -491,6 +498,12 @@ static int finish(const struct command *cmd, const struct train_result *r)
                 json_decref(record);
                 return tool_fail(err, cmd->out, NULL);
         }
+        if (cmd->report != NULL)
+                err = train_report_write(cmd->report, &parts, record);
+        if (err != CAEFS_OK) {
+                json_decref(record);
+                return tool_fail(err, cmd->report, NULL);
+        }
         if (cmd->codec.json) {
                 json_dumpf(record, stdout, JSON_INDENT(2));
                 putchar('\n');
@@ -543,6 +556,7 @@ int cmd_train(int argc, char **argv)
 {
         static const struct option options[] = {
                 { "out", required_argument, NULL, OPT_OUT },
+                { "report", required_argument, NULL, OPT_REPORT },
                 { "family", required_argument, NULL, OPT_FAMILY },
                 { "layers", required_argument, NULL, OPT_LAYERS },
                 { "activation", required_argument, NULL, OPT_ACTIVATION },

@@ -6,6 +6,7 @@
 # - a model to start from, a part of the data, layers and activation are taken;
 # - SIGINT keeps the best so far, SIGKILL leaves nothing behind;
 # - the record says what was learnt from and what came of it; --target-ratio is enough;
+# - the report is a page of its own, with plots, pictures, and figures for each column;
 # - wrong options and missing files are named.
 . "$(dirname "$0")/../functions.sh"
 requires_python
@@ -19,6 +20,7 @@ def blocks(n):
     return (level * shape ** level).ravel().astype("f4")
 np.save(sys.argv[1] + "/blocks.npy", blocks(8000))
 np.save(sys.argv[1] + "/more.npy", blocks(800))
+np.save(sys.argv[1] + "/table.npy", r.standard_normal((4000, 6)) * [1, 10, 100, 1, 0, 1])
 np.save(sys.argv[1] + "/noise.npy", r.standard_normal(60000))
 blocks(2000).tofile(sys.argv[1] + "/raw.bin")
 open(sys.argv[1] + "/text", "w").write("no numbers here\n" * 1000)
@@ -110,6 +112,52 @@ grep -q '▁' "$tmp/line" || fail "no sparkline: $(cat "$tmp/line")"
 LC_ALL=C "$CAEFS" train --progress always --bound pwrel:0.1 "${quick[@]}" --family cae \
     --out "$tmp/l" "$tmp/blocks.npy" >/dev/null 2>"$tmp/line"
 ! grep -q '▁' "$tmp/line" || fail "a sparkline for a terminal that cannot show it"
+
+# The page: well formed, nothing from elsewhere, plots and pictures of what was measured;
+# written also when nothing pays; the columns of a table one by one.
+train -q "${quick[@]}" --out "$tmp/p" --report "$tmp/fields.html" "$tmp/blocks.npy"
+"$CAEFS" train -q --progress never --bound rel:1e-2 --scope column --time-limit 3 --epochs 3 \
+    --out "$tmp/p2" --report "$tmp/table.html" "$tmp/table.npy"
+"$PYTHON" - "$tmp" <<'EOF' || fail "the report"
+import base64, html.parser, re, struct, sys, zlib
+class Page(html.parser.HTMLParser):
+    open, tags = [], {}
+    def handle_startendtag(self, tag, attributes):
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+    def handle_starttag(self, tag, attributes):
+        self.handle_startendtag(tag, attributes)
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, tag
+def read(name):
+    text = open(sys.argv[1] + "/" + name + ".html", encoding="utf-8").read()
+    page = Page()
+    page.open, page.tags = [], {}
+    page.feed(text)
+    assert not page.open, page.open
+    assert not re.search(r"https?:|<script|<link|url\(", text), "something from elsewhere"
+    pictures = [base64.b64decode(p) for p in re.findall(r"image/png;base64,([^\"]*)", text)]
+    assert len(pictures) == 3, len(pictures)
+    for p in pictures:
+        width, height = struct.unpack(">II", p[16:24])
+        at, data = 8, b""
+        while at < len(p):
+            size, kind = struct.unpack(">I4s", p[at:at + 8])
+            assert zlib.crc32(p[at + 4:at + 8 + size]) == struct.unpack(">I", p[at + 8 + size:at + 12 + size])[0]
+            data += p[at + 8:at + 8 + size] if kind == b"IDAT" else b""
+            at += 12 + size
+        assert len(zlib.decompress(data)) == (width + 1) * height
+    return text, page.tags
+text, tags = read("fields")
+assert "fewer bytes" in text and tags["polyline"] >= 2 and tags["svg"] >= 3, tags
+assert text.count("no model") and "cae, validation" in text and "error over bound" in text
+worst = float(re.search(r"largest error is ([0-9.]+) of the bound", text).group(1))
+assert 0 < worst <= 1, worst
+text, tags = read("table")
+rows = re.findall(r"<tr><td>(\d+)</td>", text)
+assert rows == [str(i) for i in range(6)], rows
+EOF
 
 for wrong in "--target-ratio 0" "--layers 0" "--layers 8,,4" "--proportion 0" "--proportion 2" "--epochs 1.5" \
     "--time-limit -1" "--family no" "--activation tanh" "--seed x" "--bound abs" ""; do
