@@ -10,6 +10,7 @@ static const struct family_methods *const families[FAMILY_LIMIT] = {
         [FAMILY_CAE] = &family_cae,
         [FAMILY_RECALL] = &family_recall,
         [FAMILY_FIELD] = &family_field,
+        [FAMILY_TABLE] = &family_table,
         [FAMILY_FOLLOW] = &family_follow,
 };
 

@@ -13,6 +13,7 @@
 
 #include "codec/model.h"
 #include "codec/object_internal.h"
+#include "codec/table.h"
 
 /* ---- a chunk ---------------------------------------------------------------- */
 
@@ -477,8 +478,12 @@ encode_together(struct encoder *e, unsigned threads, struct object_report *repor
 /* Raw bytes of a chunk: larger ones give better ratios, smaller ones faster
  * random reads.  Without a bound what repeats far apart is worth more. */
 static uint64_t
-default_chunk(const struct object_options *o)
+default_chunk(const struct encoder *e)
 {
+        const struct object_options *o = e->options;
+
+        if (o->scope == SCOPE_COLUMN && model_part(e->model, FAMILY_TABLE) != NULL)
+                return TABLE_CHUNK_BYTES;
         switch (o->effort) {
         case EFFORT_FAST: return (uint64_t) 512 << 10;
         case EFFORT_MAX:  return (uint64_t) 8 << 20;
@@ -520,7 +525,7 @@ plan(struct encoder *e)
         if (err == CAEFS_OK) {
                 e->index.bound = o->bound;
                 e->index.scope = o->scope;
-                e->index.chunk = o->chunk != 0 ? o->chunk : default_chunk(o);
+                e->index.chunk = o->chunk != 0 ? o->chunk : default_chunk(e);
                 err = index_plan(&e->index, &layout, made);
         }
         free(made);

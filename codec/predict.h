@@ -31,6 +31,7 @@ enum family {
         FAMILY_CAE = 4,
         FAMILY_RECALL = 5,
         FAMILY_FIELD = 7,
+        FAMILY_TABLE = 8,
         FAMILY_FOLLOW = 9,
         FAMILY_LIMIT = 16
 };
@@ -113,6 +114,7 @@ extern const struct family_methods family_column;
 extern const struct family_methods family_cae;
 extern const struct family_methods family_recall;
 extern const struct family_methods family_field;
+extern const struct family_methods family_table;
 extern const struct family_methods family_follow;
 
 /* The closed-loop step above, shared by the families.  STEP >= 1. */

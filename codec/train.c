@@ -20,6 +20,7 @@
 static const struct trainable *const trainables[] = {
         &trainable_cae,
         &trainable_field,
+        &trainable_table,
 };
 #define NTRAINABLES (sizeof trainables / sizeof *trainables)
 

@@ -40,5 +40,6 @@ struct trainable {
 
 extern const struct trainable trainable_cae;
 extern const struct trainable trainable_field;
+extern const struct trainable trainable_table;
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "codec/chunk.h"
+#include "codec/table.h"
 #include "codec/value.h"
 
 /* Of several arrays, or pieces of one, one in so many is held back, and at least one. */
@@ -224,7 +225,9 @@ static enum caefs_err
 cut_input(struct cutting *c, const struct train_input *in, bool alone, const double *amounts)
 {
         const uint64_t total = region_count(in);
-        const size_t limit = TRAIN_PIECE_BYTES / dtype_size(in->region.dtype);
+        const bool   table = c->options->scope == SCOPE_COLUMN && columns_of(in, SCOPE_COLUMN) > 1;
+        const size_t limit = (table ? TABLE_CHUNK_BYTES : TRAIN_PIECE_BYTES)
+                / dtype_size(in->region.dtype);
         const size_t unit = unit_of(in, c->options->scope, limit / 2);
         size_t length = limit < unit ? unit : limit / unit * unit;
 
