@@ -37,7 +37,7 @@ const char help_train[] =
         "  --report FILE.html  a page with plots of the training and of a sample\n"
         CODEC_BOUND_HELP
         "                      (default: both as PATH's on its mount)\n"
-        "  --family auto|NAME  cae, field, table: keep the model even when it does not pay\n"
+        "  --family auto|NAME  NAME: keep its model even when that does not pay\n"
         "  --layers N,N,...    units of the encoder's layers, from the block to\n"
         "                      the latents (default: 512,64,8,1; a table with\n"
         "                      scope column: a row, 200,100,50 and an eighth)\n"
