@@ -7,8 +7,10 @@
  * the field minus its prediction, is itself a field: smooth where the prediction
  * is a little off, so it goes to `lorenzo`, which leaves it alone where differences
  * do not help.  As the prediction depends on latents only, the loop stays closed.
+ * Where the network is of no use, this family says so by its size, and another one
+ * is taken.
  *
- * SIDE: flags; with a network the normalisers and the latents; then lorenzo's.
+ * SIDE: flags, the normalisers, the latents; then lorenzo's.
  */
 #include "codec/predict.h"
 
@@ -17,13 +19,13 @@
 #include "codec/cae_search.h"
 
 /* First byte of SIDE. */
-#define SIDE_NETWORK    0x01    /* else lorenzo alone */
-#define SIDE_DIFFERENCE 0x02    /* latents are coded as differences between blocks */
+#define SIDE_DIFFERENCE 0x01    /* latents are coded as differences between blocks */
 
 static bool
 cae_applies(const struct field *f)
 {
-        return model_autoencoder(f->geometry.model) != NULL && !f->geometry.wide && f->geometry.step <= INT32_MAX;
+        return model_autoencoder(f->geometry.model) != NULL && !f->geometry.wide &&
+               f->geometry.step <= INT32_MAX;
 }
 
 /* ---- latents ---- */
@@ -145,10 +147,8 @@ cae_decode(const struct field_geometry *g, struct cursor *side, struct cursor *c
 {
         const uint8_t flags = cursor_u8(side);
 
-        if (side->failed || (flags & ~(SIDE_NETWORK | SIDE_DIFFERENCE)) != 0 || g->wide)
+        if (side->failed || (flags & ~SIDE_DIFFERENCE) != 0 || g->wide)
                 return caefs_fail(CAEFS_ERR_CORRUPT, "cae: parameters are malformed");
-        if (!(flags & SIDE_NETWORK))
-                return family_lorenzo.decode(g, side, coded, arena, grid);
         const struct autoencoder *network = model_autoencoder(g->model);
         if (network == NULL)
                 return caefs_fail(CAEFS_ERR_MODEL, "cae: the model of this chunk is missing");
@@ -215,7 +215,7 @@ encode_prediction(const struct field *f, const int32_t *grid, struct arena *aren
                 err = write_latents(&b, latent, w == 1, f->effort, arena, &way[w]);
         if (err == CAEFS_OK) {
                 int w = way[1].size < way[0].size;
-                bytes_put_u8(side, (uint8_t) (SIDE_NETWORK | (w ? SIDE_DIFFERENCE : 0)));
+                bytes_put_u8(side, w ? SIDE_DIFFERENCE : 0);
                 cae_blocks_write(&b, side);
                 bytes_put(side, way[w].data, way[w].size);
                 side->failed |= way[w].failed;
@@ -226,72 +226,44 @@ encode_prediction(const struct field *f, const int32_t *grid, struct arena *aren
         return err;
 }
 
-/* What lorenzo makes of F follows what SIDE holds already; SIDE becomes OUT's. */
+/* What lorenzo makes of LEFT follows what SIDE holds already; SIDE becomes OUT's. */
 static enum caefs_err
-encode_rest(const struct field *f, struct arena *arena, struct bytes *side,
-            struct prediction *out, double *bits)
+encode_rest(const struct field *f, const int32_t *left, struct arena *arena,
+            struct bytes *side, struct prediction *out, double *bits)
 {
-        struct prediction rest = { 0 };
+        struct field rest = *f;
         double rest_bits = 0;
-        enum caefs_err err = family_lorenzo.encode(f, arena, &rest, &rest_bits);
 
+        rest.grid = left;
+        enum caefs_err err = family_lorenzo.encode(&rest, arena, out, &rest_bits);
         if (err != CAEFS_OK)
                 return err;
         *bits = (double) side->size * 8 + rest_bits;
-        bytes_put(side, rest.side.data, rest.side.size);
-        side->failed |= rest.side.failed;
-        bytes_free(&rest.side);
-        *out = rest;
+        bytes_put(side, out->side.data, out->side.size);
+        side->failed |= out->side.failed;
+        bytes_free(&out->side);
         out->side = *side;
         *side = (struct bytes) { 0 };
         return out->side.failed ? caefs_fail(CAEFS_ERR_NOMEM, "cae: no memory") : CAEFS_OK;
 }
 
-/* The field minus what the network predicts of it. */
 static enum caefs_err
-encode_with_network(const struct field *f, struct arena *arena, struct bytes *side,
-                    struct prediction *out, double *bits)
+cae_encode(const struct field *f, struct arena *arena, struct prediction *out, double *bits)
 {
         const size_t count = f->geometry.count;
         const int32_t *grid = without_holes(f, arena);
         int32_t *left = arena_array(arena, count, sizeof *left);
+        struct bytes side = { 0 };
 
         if (grid == NULL || left == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "cae: no memory for %zu values", count);
-        enum caefs_err err = encode_prediction(f, grid, arena, side, left);
-        if (err != CAEFS_OK)
-                return err;
-        for (size_t i = 0; i < count; i++)
+        enum caefs_err err = encode_prediction(f, grid, arena, &side, left);
+        for (size_t i = 0; i < count && err == CAEFS_OK; i++)
                 left[i] = (int32_t) ((uint32_t) grid[i] - (uint32_t) left[i]);
-        struct field rest = *f;
-        rest.grid = left;
-        return encode_rest(&rest, arena, side, out, bits);
-}
-
-/* With the network and without: the smaller. */
-static enum caefs_err
-cae_encode(const struct field *f, struct arena *arena, struct prediction *out, double *bits)
-{
-        struct prediction with = { 0 }, without = { 0 };
-        struct bytes side = { 0 };
-        double with_bits = 0, without_bits = 0;
-        enum caefs_err err = encode_with_network(f, arena, &side, &with, &with_bits);
-
-        if (err == CAEFS_OK) {
-                bytes_put_u8(&side, 0);
-                err = encode_rest(f, arena, &side, &without, &without_bits);
-        }
+        if (err == CAEFS_OK)
+                err = encode_rest(f, left, arena, &side, out, bits);
         bytes_free(&side);
-        if (err != CAEFS_OK) {
-                bytes_free(&with.side);
-                bytes_free(&without.side);
-                return err;
-        }
-        bool pays = with_bits <= without_bits;
-        *out = pays ? with : without;
-        *bits = pays ? with_bits : without_bits;
-        bytes_free(pays ? &without.side : &with.side);
-        return CAEFS_OK;
+        return err;
 }
 
 const struct family_methods family_cae = {
