@@ -14,7 +14,12 @@
 #define PILOT_SHARE    8        /* one in so many to choose the activation function */
 #define QUANTISE_SHARE 4        /* one in so many for the second stage */
 #define PATIENCE_SHARE 8        /* without progress until a stage ends */
-#define LEAST_PATIENCE 10
+
+/* A model to start from is quickly adapted: it begins with a higher rate, which finds
+ * out of what the other data taught it, and is given more patience. */
+#define WARM_RATE           3   /* times LEARNING_RATE */
+#define WARM_PATIENCE_SHARE 4
+#define LEAST_PATIENCE 30
 #define MOST_PILOT     400      /* epochs */
 
 /* Validations in all, about: more of them take time and say little. */
@@ -28,7 +33,7 @@
 #define PLANNED_RATE 12e9
 
 /* Blocks of a minibatch, and the steps that a training should have. */
-#define LEAST_BATCH   32
+#define LEAST_BATCH   16
 #define LARGEST_BATCH 256
 #define ENOUGH_STEPS  20000
 
@@ -239,9 +244,24 @@ start_learner(struct run *r, enum activation hidden, const float *mean)
 
         enum caefs_err err = learner_init(&r->learner, o->layer, o->nlayers, hidden, o->batch,
                                           mean, &r->random, r->team);
-        if (err == CAEFS_OK && model_autoencoder(o->warm_start) != NULL)
-                learner_adopt(&r->learner, model_autoencoder(o->warm_start));
+        const struct autoencoder *from = model_autoencoder(o->warm_start);
+        if (err == CAEFS_OK && from != NULL && !learner_adopt(&r->learner, from)) {
+                learner_release(&r->learner);
+                err = caefs_fail(CAEFS_ERR_ARGUMENT, "train: the model to start from has other "
+                                 "layers, or another activation function");
+        }
         return err;
+}
+
+/* A model to start from has its activation function already. */
+static bool
+is_candidate(const struct train_options *o, enum activation a)
+{
+        const struct autoencoder *from = model_autoencoder(o->warm_start);
+
+        if (o->activation == TRAIN_ACTIVATION_BEST)
+                return from == NULL || from->connection[0].activation == a;
+        return (o->activation == TRAIN_ACTIVATION_SIGMOID) == (a == ACTIVATION_SIGMOID);
 }
 
 /* Leaves r->learner at the end of its pilot epochs.  BEST is its loss so far. */
@@ -257,9 +277,7 @@ choose_learner(struct run *r, struct stage *first, uint32_t pilot)
         if (mean == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "train: no memory");
         for (int c = 0; c < 2 && err == CAEFS_OK; c++) {
-                if (r->options->activation == TRAIN_ACTIVATION_SIGMOID && c == 0)
-                        continue;
-                if (r->options->activation == TRAIN_ACTIVATION_RELU && c == 1)
+                if (!is_candidate(r->options, candidate[c]))
                         continue;
                 err = start_learner(r, candidate[c], mean);
                 if (err != CAEFS_OK)
@@ -267,7 +285,8 @@ choose_learner(struct run *r, struct stage *first, uint32_t pilot)
                 first->best = INFINITY;
                 learner_keep(&r->learner);
                 run_epochs(r, first, 0, pilot);
-                struct learner *worse = first->best < least ? &best : &r->learner;
+                const bool better = best.memory == NULL || first->best < least;
+                struct learner *worse = better ? &best : &r->learner;
                 learner_release(worse);
                 if (worse == &best) {
                         best = r->learner;
@@ -316,13 +335,16 @@ run_course(struct run *r, struct train_outcome *out)
         const uint32_t planned = r->options->epochs;
         const uint32_t share = (planned + PILOT_SHARE - 1) / PILOT_SHARE;
         const uint32_t pilot = share < MOST_PILOT ? share : MOST_PILOT;
-        const uint32_t patience = planned / PATIENCE_SHARE;
+        const bool warm = model_autoencoder(r->options->warm_start) != NULL;
+        const uint32_t patience = planned / (warm ? WARM_PATIENCE_SHARE : PATIENCE_SHARE);
         struct stage first = {
-                .length = planned - planned / QUANTISE_SHARE, .from = 1, .to = 0.2f,
+                .length = planned - planned / QUANTISE_SHARE,
+                .from = warm ? WARM_RATE : 1, .to = 0.2f,
                 .patience = patience < LEAST_PATIENCE ? LEAST_PATIENCE : patience,
         };
 
-        r->epochs = planned + (r->options->activation == TRAIN_ACTIVATION_BEST ? pilot : 0);
+        const bool both = r->options->activation == TRAIN_ACTIVATION_BEST && !warm;
+        r->epochs = planned + (both ? pilot : 0);
         enum caefs_err err = choose_learner(r, &first, pilot);
         if (err != CAEFS_OK)
                 return err;

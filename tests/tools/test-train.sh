@@ -61,7 +61,7 @@ train -q "${quick[@]}" --family cae --out "$tmp/c" "$tmp/noise.npy"
 # a directory, raw files, a model to start from, a part of the data
 mkdir "$tmp/d"
 cp "$tmp/blocks.npy" "$tmp/more.npy" "$tmp/text" "$tmp/d"
-train --json --from "$tmp/a" --proportion 0.5 --activation sigmoid --epochs 5 --family cae \
+train --json --from "$tmp/a" --proportion 0.5 --epochs 5 --family cae \
     --out "$tmp/e" "$tmp/d" >"$tmp/json"
 [ "$(field files <"$tmp/json")" = 3 ] || fail "files of a directory: $(cat "$tmp/json")"
 train -q "${quick[@]}" --dtype f32 --layout raw --family cae --out "$tmp/f" "$tmp/raw.bin"

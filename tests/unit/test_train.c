@@ -261,6 +261,36 @@ test_same_seed_same_model(void **state)
         free(value);
 }
 
+/* Few epochs get further from a model than from nothing; a model of other layers is
+ * refused. */
+static void
+test_warm_start(void **state)
+{
+        float *value = patterned(1200);
+        struct byte_source source;
+        struct train_input in = input_of(&source, value, 1200 * 64);
+        struct train_options o = quick_options();
+        struct train_result first, cold, warm;
+
+        (void) state;
+        o.family = FAMILY_CAE;
+        o.force = true;
+        assert_int_equal(train_model(&in, 1, &o, NULL, NULL, &first), CAEFS_OK);
+        assert_non_null(first.model);
+        o.epochs /= 5;
+        assert_int_equal(train_model(&in, 1, &o, NULL, NULL, &cold), CAEFS_OK);
+        o.warm_start = first.model;
+        assert_int_equal(train_model(&in, 1, &o, NULL, NULL, &warm), CAEFS_OK);
+        assert_non_null(warm.model);
+        assert_true(warm.validation_loss < cold.validation_loss);
+        model_free(warm.model);
+        o.layer[1] = 17;
+        assert_int_not_equal(train_model(&in, 1, &o, NULL, NULL, &warm), CAEFS_OK);
+        model_free(cold.model);
+        model_free(first.model);
+        free(value);
+}
+
 static void
 test_declines_noise(void **state)
 {
@@ -375,6 +405,7 @@ main(void)
                 cmocka_unit_test(test_adoption),
                 cmocka_unit_test(test_learns_what_repeats),
                 cmocka_unit_test(test_same_seed_same_model),
+                cmocka_unit_test(test_warm_start),
                 cmocka_unit_test(test_declines_noise),
                 cmocka_unit_test(test_stopping_keeps_the_best),
                 cmocka_unit_test(test_constant_and_special_values),
