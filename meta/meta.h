@@ -250,7 +250,8 @@ enum caefs_err meta_model_data(struct meta *m, uint64_t hash, struct bytes *blob
 /* How it was trained, JSON, or nothing; cleared first.  CAEFS_ERR_NO_ENTRY. */
 enum caefs_err meta_model_record(struct meta *m, uint64_t hash, struct bytes *json);
 enum caefs_err meta_model_record_write(struct meta *m, uint64_t hash, const char *json);
-/* Inodes that need it, at most LIMIT: by their property, or by their object. */
+/* Inodes that need it, at most LIMIT: by their property, or by their object or the one that
+ * it refers to. */
 enum caefs_err meta_model_owners(struct meta *m, uint64_t hash, uint64_t *inodes, size_t limit,
                                  size_t *count);
 enum caefs_err meta_model_files(struct meta *m, uint64_t hash, uint64_t *inodes, size_t limit,

@@ -106,7 +106,9 @@ const char *const statement_text[ST_COUNT] = {
                 " ORDER BY ino LIMIT ?",
         [ST_MODEL_FILES] =
                 "SELECT ino FROM inode WHERE object IN"
-                " (SELECT id FROM object WHERE model = ? AND model <> 0) LIMIT ?",
+                " (SELECT id FROM object WHERE model = ?1 AND model <> 0"
+                "  UNION SELECT d.id FROM object k JOIN object d ON d.reference = k.id"
+                "   WHERE k.model = ?1 AND k.model <> 0 AND d.reference <> 0) LIMIT ?2",
         [ST_MODEL_DELETE] = "DELETE FROM model WHERE hash = ?",
         [ST_MODEL_LIST] =
                 "SELECT hash, length(blob), (SELECT count(*) FROM object o"

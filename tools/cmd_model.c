@@ -446,7 +446,8 @@ static enum caefs_err refuse(const struct model_place *place, const char *hash)
         json_decref(model);
         bytes_put_u8(&users, '\0');
         err = caefs_fail(CAEFS_ERR_BUSY, "the model %s stays: %s", hash,
-                         users.failed ? "it is needed" : (char *)users.data);
+                         users.failed || users.size < 2 ? "it is needed"
+                                                        : (char *)users.data);
         bytes_free(&users);
         return err;
 }
