@@ -314,7 +314,7 @@ fit_parents(struct fit *f, int mode, size_t column, struct table_column *c)
                                 best = j;
                         }
                 }
-                if (best == column || least + PARENT_BITS > bits * 0.998)
+                if (best == column || least + PARENT_BITS > bits * 0.9996)
                         break;
                 bits = least;
                 c->parent[c->nparents++] = (uint16_t) best;

@@ -3,15 +3,18 @@
  * Rows that are alike lie near each other when all are sorted by some sum of their
  * columns with random weights.  A few such orders give each row a few candidates; the one
  * whose differences would take fewest bits is kept.  (Random projections for
- * neighbours: Indyk and Motwani, 1998.)
+ * neighbours: Indyk and Motwani, 1998.)  Tables of few rows are searched in full after that.
  */
 #include "codec/table.h"
 
 #include <stdlib.h>
 
-#define ORDERS   12
-#define NEARBY   10     /* candidates an order gives, at most, on each side */
-#define FURTHEST 32     /* places looked at for them */
+#define ORDERS   24
+#define NEARBY   20     /* candidates an order gives, at most, on each side */
+#define FURTHEST 64     /* places looked at for them */
+
+/* Tables of so many rows are searched in full. */
+#define TRY_ALL_ROWS 16384
 
 /* Bits, in sixteenths, that a difference of so many steps takes, about. */
 #define LARGEST_DIFFERENCE 255
@@ -127,6 +130,15 @@ try_order(struct find *f, uint64_t seed, struct place *place)
         }
 }
 
+/* Every pair of rows: for tables of few rows this takes no longer than the rest. */
+static void
+try_all(struct find *f)
+{
+        for (size_t r = 1; r < f->nrows; r++)
+                for (size_t earlier = r; earlier-- > 0;)
+                        consider(f, r, earlier);
+}
+
 /* What the reference of a reference is like. */
 static void
 follow(struct find *f)
@@ -175,6 +187,8 @@ table_find_references(const int32_t *value, size_t nrows, size_t ncolumns, int32
         for (uint64_t order = 1; order <= ORDERS; order++)
                 try_order(&f, order * UINT64_C(0x9E3779B97F4A7C15), place);
         follow(&f);
+        if (nrows <= TRY_ALL_ROWS)
+                try_all(&f);
         arena_release(arena, mark);
         return CAEFS_OK;
 }
