@@ -118,11 +118,10 @@ mean_variation(const struct moments *m, size_t columns)
 
 /* ---- entropy ---- */
 
-/* Counts of integers, by open addressing; as large as twice the largest piece. */
+/* Counts of integers, by open addressing; room for twice the largest piece. */
 struct histogram {
         int64_t  *key;
         uint32_t *count;                /* 0: free */
-        size_t    size;                 /* a power of two */
 };
 
 static size_t
@@ -138,17 +137,20 @@ static double
 entropy_of(struct histogram *h, const int64_t *v, size_t n)
 {
         double bits = 0;
+        size_t size = 64;
 
-        for (size_t i = 0; i < h->size; i++)
+        while (size < 2 * n)
+                size *= 2;
+        for (size_t i = 0; i < size; i++)
                 h->count[i] = 0;
         for (size_t i = 0; i < n; i++) {
-                size_t at = hash_of(v[i], h->size);
+                size_t at = hash_of(v[i], size);
                 while (h->count[at] != 0 && h->key[at] != v[i])
-                        at = (at + 1) & (h->size - 1);
+                        at = (at + 1) & (size - 1);
                 h->key[at] = v[i];
                 h->count[at]++;
         }
-        for (size_t i = 0; i < h->size; i++)
+        for (size_t i = 0; i < size; i++)
                 if (h->count[i] != 0)
                         bits += h->count[i] * log2((double) n / h->count[i]);
         return n > 0 ? bits / (double) n : 0;
@@ -303,11 +305,24 @@ solve(double *a, double *b, size_t n)
         }
 }
 
-/* A table in units of steps, centred, ROWS by COLUMNS. */
+/* A table in units of steps, centred, ROWS by COLUMNS; the first FITTED rows are learnt
+ * from, the others looked at: of few rows anything can be learnt by heart. */
 struct table {
         double *value;
-        size_t  rows, columns;
+        size_t  rows, columns, fitted;
 };
+
+static struct table
+table_of(const struct surveying *s, const struct train_piece *p)
+{
+        struct table t = { .value = s->before, .columns = p->amounts != NULL ? p->namounts : 1 };
+
+        t.rows = p->count / t.columns;
+        if (t.rows > MOST_ROWS)
+                t.rows = MOST_ROWS;
+        t.fitted = t.rows / 2;
+        return t;
+}
 
 /* Weights of column C on those before it, the nearest at most, by least squares. */
 static size_t
@@ -321,11 +336,11 @@ regress(const struct table *t, size_t c, double *a, double *weight)
                 for (size_t j = i; j < n; j++) {
                         const double *y = t->value + c - n + j;
                         double sum = 0;
-                        for (size_t r = 0; r < t->rows; r++)
+                        for (size_t r = 0; r < t->fitted; r++)
                                 sum += x[r * t->columns] * y[r * t->columns];
                         a[i * n + j] = a[j * n + i] = sum;
                 }
-                for (size_t r = 0; r < t->rows; r++)
+                for (size_t r = 0; r < t->fitted; r++)
                         weight[i] += x[r * t->columns] * t->value[r * t->columns + c];
         }
         solve(a, weight, n);
@@ -350,41 +365,39 @@ static void
 survey_columns(struct surveying *s, const struct train_piece *p, double *bits)
 {
         double a[MOST_COLUMNS * MOST_COLUMNS], weight[MOST_COLUMNS];
-        struct table t = { .value = s->before, .columns = p->amounts != NULL ? p->namounts : 1 };
+        const struct table t = table_of(s, p);
 
         *bits = 0;
-        t.rows = p->count / t.columns;
         if (t.columns < 2 || t.rows < 16)
                 return;
-        if (t.rows > MOST_ROWS)
-                t.rows = MOST_ROWS;
         for (size_t i = 0; i < t.rows * t.columns; i++)
                 t.value[i] = (double) s->step[i];
         centre(&t);
         for (size_t c = 0; c < t.columns; c++) {
                 const size_t n = regress(&t, c, a, weight);
-                for (size_t r = 0; r < t.rows; r++) {
+                for (size_t r = t.fitted; r < t.rows; r++) {
                         const double *row = t.value + r * t.columns;
                         double rest = row[c];
                         for (size_t i = 0; i < n; i++)
                                 rest -= weight[i] * row[c - n + i];
-                        s->rest[r] = fabs(rest) < 4e18 ? llrint(rest) : 0;
+                        s->rest[r - t.fitted] = fabs(rest) < 4e18 ? llrint(rest) : 0;
                 }
-                *bits += entropy_of(&s->histogram, s->rest, t.rows) / (double) t.columns;
+                *bits += entropy_of(&s->histogram, s->rest, t.rows - t.fitted) / (double) t.columns;
         }
 }
 
-/* The same per column without the others, for comparison. */
+/* The same of the same rows, each column without the others, for comparison. */
 static double
 table_alone(struct surveying *s, const struct train_piece *p)
 {
-        const size_t columns = p->namounts, rows = p->count / columns;
+        const struct table t = table_of(s, p);
+        const size_t n = t.rows - t.fitted;
         double bits = 0;
 
-        for (size_t c = 0; c < columns; c++) {
-                for (size_t r = 0; r < rows; r++)
-                        s->other[r] = s->step[r * columns + c];
-                bits += best_difference(s, s->other, rows, 1, 0) / (double) columns;
+        for (size_t c = 0; c < t.columns; c++) {
+                for (size_t r = 0; r < n; r++)
+                        s->other[r] = s->step[(t.fitted + r) * t.columns + c];
+                bits += best_difference(s, s->other, n, 1, 0) / (double) t.columns;
         }
         return bits;
 }
@@ -601,11 +614,12 @@ static enum caefs_err
 allocate(struct surveying *s, size_t largest)
 {
         struct histogram *h = &s->histogram;
+        size_t room = 64;
 
-        for (h->size = 1024; h->size < 2 * largest; h->size *= 2)
-                ;
-        h->key = malloc(h->size * sizeof *h->key);
-        h->count = malloc(h->size * sizeof *h->count);
+        while (room < 2 * largest)
+                room *= 2;
+        h->key = malloc(room * sizeof *h->key);
+        h->count = malloc(room * sizeof *h->count);
         s->window = calloc(WINDOW_TABLE, sizeof *s->window);
         s->whole = calloc(3 * s->columns, sizeof *s->whole);
         s->raw = malloc(8 * largest + 1);

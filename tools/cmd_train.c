@@ -467,8 +467,8 @@ static void print_text(const struct command *cmd, const struct train_result *r)
         }
         model_hash_format(model_hash(r->model), hash);
         model_blob(r->model, &size);
-        printf("model %s, %s, %u epochs in %s: %s\n", hash,
-               tool_format_bytes(bytes, size), r->epochs,
+        printf("model %s, %s, in %s: %s\n", hash,
+               tool_format_bytes(bytes, size),
                tool_format_seconds(time, r->seconds), r->why);
         if (cmd->out != NULL)
                 printf("written to %s\n", cmd->out);

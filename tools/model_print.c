@@ -97,16 +97,18 @@ static void print_record(const json_t *record)
         print_list("lineage", json_object_get(record, "lineage"), " <- ");
 }
 
-/* Those that need no words of their own. */
+/* Those that need no words of their own; the last three are an autoencoder's. */
 static void print_rest(const json_t *d)
 {
         static const char *const shown[] = {
-                "bound", "scope", "parameters", "train_values", "epochs",
-                "seed", "train_loss", "validation_loss",
+                "bound", "scope", "parameters", "train_values", "seed",
+                "epochs", "train_loss", "validation_loss",
         };
+        const bool network = json_array_size(json_object_get(d, "layers")) > 0;
+        const size_t n = sizeof shown / sizeof *shown - (network ? 0 : 3);
         size_t i;
 
-        for (i = 0; i < sizeof shown / sizeof *shown; i++)
+        for (i = 0; i < n; i++)
                 if (json_object_get(d, shown[i]) != NULL)
                         print_value(shown[i], json_object_get(d, shown[i]));
 }
