@@ -39,6 +39,10 @@ struct train_options {
         uint64_t     seed;
         unsigned     threads;           /* 0: all */
         size_t       batch;             /* blocks a minibatch; 0: the default */
+        double       sparsity;          /* weight of the latents' magnitudes in the loss of the
+                                         * autoencoder (L1: Baler, sec. 3); 0: none */
+        unsigned     seeds;             /* autoencoders trained, from SEED, SEED + 1, ..., of
+                                         * which the best is kept; 0: one */
         bool         force;             /* keep the model even when it does not pay */
         uint64_t     expected_bytes;    /* raw bytes that the model is to serve, the inputs
                                          * among them; less than they have: they alone */

@@ -99,12 +99,39 @@ fill_layers(const struct train_pieces *pieces, struct train_options *o)
         return check_layers(o);
 }
 
+/* One training from each seed, which share what time is left: BEST has the smallest
+ * validation loss. */
+static enum caefs_err
+run_seeds(const struct training *t, const struct train_options *options,
+          struct train_data *data, struct train_outcome *best)
+{
+        const unsigned nseeds = options->seeds > 1 ? options->seeds : 1;
+
+        *best = (struct train_outcome) { 0 };
+        for (unsigned k = 0; k < nseeds; k++) {
+                struct train_options o = *options;
+                struct train_outcome outcome;
+                o.seed += k;
+                o.time_limit = (t->deadline - train_clock()) / (nseeds - k);
+                enum caefs_err err = train_run(&o, data, t->watch, t->context, &outcome);
+                if (err != CAEFS_OK) {
+                        autoencoder_release(&best->network);
+                        return err;
+                }
+                const bool better = k == 0 || outcome.validation_loss < best->validation_loss;
+                autoencoder_release(better ? &best->network : &outcome.network);
+                if (better)
+                        *best = outcome;
+        }
+        return CAEFS_OK;
+}
+
 static enum caefs_err
 run(const struct training *t, const struct train_options *o, struct train_data *data,
     struct bytes *part, struct train_result *out)
 {
         struct train_outcome outcome;
-        enum caefs_err err = train_run(o, data, t->watch, t->context, &outcome);
+        enum caefs_err err = run_seeds(t, o, data, &outcome);
 
         if (err != CAEFS_OK)
                 return err;
@@ -132,7 +159,6 @@ train(const struct training *t, struct bytes *part, struct train_result *out)
                 err = train_data_gather(t->pieces, &o, o.layer[0], &data);
         if (err != CAEFS_OK)
                 return err;
-        o.time_limit = t->deadline - train_clock();
         if (data.nblocks < TRAIN_LEAST_BLOCKS)
                 snprintf(out->why, sizeof out->why, "%zu blocks of %zu values are too little to "
                          "learn from, at least %d are needed", data.nblocks, data.block,

@@ -22,6 +22,7 @@ struct train_data {
         size_t              block;      /* values of a block */
         size_t              nblocks;
         float              *value;      /* (nblocks, block), 0 to 1; owned */
+        bool                shuffled;   /* no longer in the order of the pieces */
         uint64_t            learnt_values;
         double              step;       /* twice the allowed error, in units of normalised
                                          * values: the mean over pieces and columns; 0:

@@ -350,9 +350,24 @@ parameter_gradients(const struct learner *l, const struct learner_slice *s, unsi
                 l->lanes->add(s->delta[k] + r * columns, bias, columns);
 }
 
+/* Adds PENALTY times the sum of the latents' magnitudes to the loss. */
+static void
+penalise_latents(const struct learner *l, const struct learner_slice *s, float penalty)
+{
+        const unsigned k = l->nencoder - 1;
+        const size_t columns = matrix_padded(l->layer[k].out);
+
+        for (size_t r = 0; r < s->rows; r++)
+                for (size_t i = r * columns; i < r * columns + l->layer[k].out; i++) {
+                        const float z = s->output[k][i];
+                        s->delta[k][i] += z > 0 ? penalty : z < 0 ? -penalty : 0;
+                }
+}
+
 /* The gradient by what comes into layer K, to the delta of the one below. */
 static void
-input_gradient(const struct learner *l, const struct learner_slice *s, unsigned k)
+input_gradient(const struct learner *l, const struct learner_slice *s, unsigned k,
+               float penalty)
 {
         const struct learner_layer *c = &l->layer[k];
         const size_t below = matrix_padded(c->in);
@@ -364,15 +379,17 @@ input_gradient(const struct learner *l, const struct learner_slice *s, unsigned 
         };
 
         l->multiply(&p);
+        if (k == l->nencoder && penalty > 0)
+                penalise_latents(l, s, penalty);
         backward_activation(l, s, k - 1);
 }
 
 static void
-backward(const struct learner *l, const struct learner_slice *s, const float *x)
+backward(const struct learner *l, const struct learner_slice *s, const float *x, float penalty)
 {
         for (unsigned k = l->nlayers; k-- > 0;) {
                 if (k > 0)
-                        input_gradient(l, s, k);
+                        input_gradient(l, s, k, penalty);
                 parameter_gradients(l, s, k, k > 0 ? s->output[k - 1] : x,
                                     k > 0 ? matrix_padded(l->layer[k].in) : l->layer[0].in);
         }
@@ -433,7 +450,7 @@ learn_slice(void *context, size_t task)
         }
         forward(l, s, x, rows);
         measure_error(l, s, x, 2 / (float) h->n);
-        backward(l, s, x);
+        backward(l, s, x, l->sparsity / (float) h->n);
 }
 
 static void

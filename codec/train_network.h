@@ -86,6 +86,8 @@ struct learner {
         unsigned             nencoder;
         struct learner_layer layer[NETWORK_MAX_CONNECTIONS];
         bool                 quantised;         /* the second stage */
+        float                sparsity;          /* times the sum of magnitudes of a block's
+                                                 * latents is added to its squared error */
         size_t               batch;             /* most blocks of a minibatch */
         unsigned             nslices;
         struct learner_slice slice[LEARNER_MAX_SLICES];
@@ -116,7 +118,7 @@ void learner_release(struct learner *l);
 bool learner_adopt(struct learner *l, const struct autoencoder *a);
 
 /* One minibatch of N <= batch blocks, X (N, block): forward, backward, Adam.
- * Returns the mean squared error before the step. */
+ * Returns the mean squared error before the step, what sparsity adds left out. */
 float learner_step(struct learner *l, const float *x, size_t n, float rate);
 
 /* Mean squared error over N blocks, any number; the outputs of the last of them, batch

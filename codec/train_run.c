@@ -106,6 +106,7 @@ swap_blocks(float *a, float *b, size_t n)
 static void
 shuffle_blocks(struct train_data *d, struct random *r)
 {
+        d->shuffled = true;
         for (size_t i = d->nblocks; i > 1; i--) {
                 size_t j = random_below(r, i);
                 if (j != i - 1)
@@ -245,6 +246,7 @@ start_learner(struct run *r, enum activation hidden, const float *mean)
         enum caefs_err err = learner_init(&r->learner, o->layer, o->nlayers, hidden, o->batch,
                                           mean, &r->random, r->team);
         const struct autoencoder *from = model_autoencoder(o->warm_start);
+        r->learner.sparsity = (float) o->sparsity;
         if (err == CAEFS_OK && from != NULL && !learner_adopt(&r->learner, from)) {
                 learner_release(&r->learner);
                 err = caefs_fail(CAEFS_ERR_ARGUMENT, "train: the model to start from has other "
@@ -403,7 +405,8 @@ train_run(const struct train_options *o, struct train_data *data, train_watch *w
         if (options.batch == 0)
                 options.batch = batch_planned(options.epochs, r.ntrain);
         random_seed(&r.random, options.seed);
-        shuffle_blocks(data, &r.random);
+        if (!data->shuffled)
+                shuffle_blocks(data, &r.random);
         r.order = malloc(r.ntrain * sizeof *r.order);
         r.batch = malloc(options.batch * r.block * sizeof *r.batch);
         r.team = team_new(options.threads);

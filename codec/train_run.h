@@ -21,7 +21,8 @@ struct train_outcome {
         uint32_t           epochs;
 };
 
-/* O with every default filled in; DATA's blocks are shuffled in place. */
+/* O with every default filled in.  The first run on DATA shuffles its blocks; further ones
+ * validate with the same of them. */
 enum caefs_err train_run(const struct train_options *o, struct train_data *data,
                          train_watch *watch, void *context, struct train_outcome *out);
 

@@ -52,6 +52,10 @@ const char help_train[] =
         "                      the model counted\n"
         "  --batch N           blocks in a minibatch\n"
         "  --seed N            the same seed gives the same model (default: 1)\n"
+        "  --seeds N           autoencoders to train, each from a seed of its own, of\n"
+        "                      which the best is kept (default: 1)\n"
+        "  --sparsity W        weight of the latents' magnitudes (L1) in the loss of\n"
+        "                      the autoencoder (default: 0)\n"
         "  --from MODEL        start from a model: a file, a hash, or a directory\n"
         "                      that has one\n"
         CODEC_DATA_HELP
@@ -71,6 +75,8 @@ enum {
         OPT_TARGET_RATIO,
         OPT_BATCH,
         OPT_SEED,
+        OPT_SEEDS,
+        OPT_SPARSITY,
         OPT_FROM,
 };
 
@@ -229,6 +235,14 @@ static bool train_option(struct command *cmd, int c)
                         return false;
                 o->batch = (size_t)n;
                 return true;
+        case OPT_SEEDS:
+                if (!set_count("--seeds", 1, 1000, &n))
+                        return false;
+                o->seeds = (unsigned)n;
+                return true;
+        case OPT_SPARSITY:
+                return parse_number(0, 1e6, &o->sparsity) ||
+                       wrong_option("--sparsity", "use a number, at least 0");
         default:
                 return codec_option(&cmd->codec, c) || tool_common_option(c);
         }
@@ -566,6 +580,8 @@ int cmd_train(int argc, char **argv)
                 { "target-ratio", required_argument, NULL, OPT_TARGET_RATIO },
                 { "batch", required_argument, NULL, OPT_BATCH },
                 { "seed", required_argument, NULL, OPT_SEED },
+                { "seeds", required_argument, NULL, OPT_SEEDS },
+                { "sparsity", required_argument, NULL, OPT_SPARSITY },
                 { "from", required_argument, NULL, OPT_FROM },
                 CODEC_BOUND_OPTIONS, CODEC_DATA_OPTIONS,
                 CODEC_THREADS_OPTION, CODEC_JSON_OPTION,

@@ -138,7 +138,7 @@ static json_t *options(const struct train_options *o)
 
         for (i = 0; i < o->nlayers; i++)
                 json_array_append_new(layers, json_integer(o->layer[i]));
-        return json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}",
+        return json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                          "family", family_name(o->family),
                          "layers", layers,
                          "activation", activations[o->activation],
@@ -146,6 +146,8 @@ static json_t *options(const struct train_options *o)
                          "epochs", integer(o->epochs),
                          "time_limit", real(o->time_limit),
                          "batch", integer(o->batch),
+                         "seeds", integer(o->seeds),
+                         "sparsity", real(o->sparsity),
                          "threads", integer(o->threads),
                          "target_ratio", real(o->target_ratio));
 }

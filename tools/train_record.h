@@ -11,8 +11,8 @@
  *     "candidates": [ { "family", "part_bytes", "bytes_with", "ratio", "seconds" } ],
  *     "epochs", "train_loss", "validation_loss", "train_seconds",
  *     "options": { "family", "layers", "activation", "proportion", "epochs", "time_limit",
- *                  "batch", "threads", "target_ratio" }: 0 and "auto" being the default; the proportion
- *                  is the one that was used, "proportion_why" (beside it) what decided it,
+ *                  "batch", "seeds", "sparsity", "threads", "target_ratio" }: 0 and "auto" being the
+ *                  default; the proportion is the one that was used, "proportion_why" (beside it) what decided it,
  *     "losses": [ [ family, epoch, train, validation ] ] (at most 256),
  *     "inputs": [ { "name", "bytes", "xxh3" } ] (the hash of the file's bytes as learnt
  *                  from, 16 hexadecimal digits),

@@ -261,6 +261,57 @@ test_same_seed_same_model(void **state)
         free(value);
 }
 
+/* The learner's latents with a penalty, and without, after the same steps. */
+static double
+latents_after(float sparsity)
+{
+        float x[BLOCK * ROWS];
+        struct learner l;
+        double sum = 0;
+
+        make_learner(&l, ACTIVATION_SIGMOID, x);
+        l.sparsity = sparsity;
+        for (int i = 0; i < 500; i++)
+                learner_step(&l, x, ROWS, 1e-2f);
+        learner_loss(&l, x, ROWS);
+        const float *latent = l.slice[0].output[l.nencoder - 1];
+        for (unsigned r = 0; r < ROWS; r++)
+                for (unsigned z = 0; z < 2; z++)
+                        sum += fabs((double) latent[r * matrix_padded(2) + z]);
+        learner_release(&l);
+        return sum;
+}
+
+static void
+test_sparsity(void **state)
+{
+        (void) state;
+        assert_true(latents_after(0.5f) < 0.2 * latents_after(0));
+}
+
+/* Of several seeds the best is kept: never worse than the first alone. */
+static void
+test_seeds(void **state)
+{
+        float *value = patterned(600);
+        struct byte_source source;
+        struct train_input in = input_of(&source, value, 600 * 64);
+        struct train_options o = quick_options();
+        struct train_result one, best;
+
+        (void) state;
+        o.family = FAMILY_CAE;
+        o.force = true;
+        o.epochs = 10;
+        assert_int_equal(train_model(&in, 1, &o, NULL, NULL, &one), CAEFS_OK);
+        o.seeds = 3;
+        assert_int_equal(train_model(&in, 1, &o, NULL, NULL, &best), CAEFS_OK);
+        assert_true(best.validation_loss <= one.validation_loss);
+        model_free(one.model);
+        model_free(best.model);
+        free(value);
+}
+
 /* Few epochs get further from a model than from nothing; a model of other layers is
  * refused. */
 static void
@@ -405,6 +456,8 @@ main(void)
                 cmocka_unit_test(test_adoption),
                 cmocka_unit_test(test_learns_what_repeats),
                 cmocka_unit_test(test_same_seed_same_model),
+                cmocka_unit_test(test_sparsity),
+                cmocka_unit_test(test_seeds),
                 cmocka_unit_test(test_warm_start),
                 cmocka_unit_test(test_declines_noise),
                 cmocka_unit_test(test_stopping_keeps_the_best),
