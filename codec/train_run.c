@@ -30,10 +30,9 @@
 
 /* Floating-point operations a second that the number of epochs is planned with: what
  * a busy core of ten years ago gives. */
-#define PLANNED_RATE 12e9
+#define PLANNED_RATE 24e9
 
-/* Blocks of a minibatch, and the steps that a training should have. */
-#define LEAST_BATCH   16
+/* Blocks of a minibatch at most, and the steps that a training should have. */
 #define LARGEST_BATCH 256
 #define ENOUGH_STEPS  20000
 
@@ -372,16 +371,17 @@ epochs_planned(const struct train_options *o, size_t nblocks)
                : epochs < LEAST_EPOCHS ? LEAST_EPOCHS : (uint32_t) epochs;
 }
 
-/* The larger, the faster an epoch; but no larger than leaves enough steps. */
+/* The larger, the faster an epoch; but no larger than leaves enough steps, unless there
+ * are many blocks: then small minibatches take more time than they are worth. */
 static size_t
 batch_planned(uint32_t epochs, size_t ntrain)
 {
         const size_t most = ntrain < LARGEST_BATCH ? ntrain : LARGEST_BATCH;
+        const size_t least = ntrain < 512 ? 16 : ntrain < 4096 ? 64 : 128;
         const double batch = (double) epochs * (double) ntrain / ENOUGH_STEPS;
 
         return batch >= (double) most ? most
-               : batch <= LEAST_BATCH ? (most < LEAST_BATCH ? most : LEAST_BATCH)
-                                      : (size_t) batch / 16 * 16;
+               : batch > (double) least ? (size_t) batch / 16 * 16 : least < most ? least : most;
 }
 
 enum caefs_err
