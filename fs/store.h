@@ -102,6 +102,7 @@ struct store_recompress_report {
  * values that were written first, nothing is ever further off than the larger of the bound it
  * was stored with and today's; with ADD_LOSS, than their sum.  With HAS_BOUND the new
  * encoding is kept in any case, and when it frees the file of a model that is not today's.
+ * Without it, an object that others refer to stays: it could not be removed.
  * Times and other attributes stay. */
 enum caefs_err store_recompress_tree(struct store *s, store_inode inode,
                                      const struct store_recompress *o,

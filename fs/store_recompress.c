@@ -117,6 +117,7 @@ struct again {
         struct meta_object    old;
         struct plan           plan;
         uint64_t              model;    /* of today; 0: none */
+        uint64_t              dependents;       /* objects that refer to the one there is */
 };
 
 static enum caefs_err
@@ -157,6 +158,8 @@ encode_again(struct again *a, const struct meta_inode *row, const struct store_r
 {
         pthread_mutex_lock(&a->store->catalogue);
         enum caefs_err err = meta_object_read(a->store->meta, row->content.object, &a->old);
+        if (err == CAEFS_OK)
+                err = meta_object_dependents(a->store->meta, a->old.id, &a->dependents);
         pthread_mutex_unlock(&a->store->catalogue);
         if (err == CAEFS_OK)
                 err = object_acquire(a->store, row->content.object, &a->opened);
@@ -173,6 +176,9 @@ is_wanted(const struct again *a, const struct meta_object *now,
 {
         const bool frees = a->old.model != 0 && a->old.model != a->model && !a->plan.is_exact;
 
+        /* What others refer to would stay beside it. */
+        if (a->dependents > 0)
+                return wanted->has_bound;
         return now->stored_bytes < a->old.stored_bytes || wanted->has_bound || frees;
 }
 

@@ -294,6 +294,51 @@ test_rewriting_keeps_the_key(void **state)
         free(before);
 }
 
+/* Encoded while somebody reads it, and its key is deleted before it can take its place:
+ * it is encoded again. */
+static void
+test_a_key_goes_before_it_is_named(void **state)
+{
+        struct fixture    *f = *state;
+        struct store_file *file;
+        uint64_t           left;
+
+        make_steps(f->store, 0, 0);
+        store_inode ino = write_file(f->store, ROOT, name_of(1), step_of(0, 1), SIZE);
+        assert_ok(store_file_open(f->store, ino, O_RDONLY, &file));
+        assert_ok(store_sync_tree(f->store, ROOT, false, NULL, &left));
+        assert_int_equal(left, 1);
+        assert_ok(store_unlink(f->store, ROOT, name_of(0)));
+        assert_ok(store_commit(f->store));
+        store_file_release(file);
+        assert_ok(store_sync_tree(f->store, ROOT, false, NULL, &left));
+        assert_int_equal(left, 1);
+        seal_all(f->store);
+        assert_int_equal(key_of(f->store, name_of(1)), 0);
+        assert_step(f->store, name_of(1), 0, 1);
+        assert_int_equal(count_objects(f->store), 1);
+}
+
+/* What others refer to is not encoded again: it would have to stay. */
+static void
+test_recompressing_a_series(void **state)
+{
+        struct fixture                *f = *state;
+        const struct store_recompress  again = { 0 };
+        struct store_recompress_report report;
+
+        make_steps(f->store, 0, 1);
+        uint64_t key = key_of(f->store, name_of(1));
+        assert_ok(store_property_set(f->store, ROOT, "effort", "max"));
+        assert_ok(store_recompress_tree(f->store, ROOT, &again, NULL, &report));
+        assert_int_equal(report.files, 2);
+        assert_int_equal(key_of(f->store, name_of(1)), key);
+        assert_int_equal(count_objects(f->store), 2);
+        assert_ok(store_property_set(f->store, ROOT, "bound", "abs:1"));
+        assert_ok(store_recompress_tree(f->store, ROOT, &again, NULL, &report));
+        assert_int_equal(count_objects(f->store), 2);
+}
+
 /* ---- damage ------------------------------------------------------------------ */
 
 static void
@@ -380,6 +425,8 @@ main(void)
                 TEST(test_a_deleted_key_is_kept_while_needed),
                 TEST(test_a_key_is_renamed_and_rewritten),
                 TEST(test_rewriting_keeps_the_key),
+                TEST(test_a_key_goes_before_it_is_named),
+                TEST(test_recompressing_a_series),
                 TEST(test_references_that_lead_nowhere),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
