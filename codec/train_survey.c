@@ -132,7 +132,8 @@ hash_of(int64_t v, size_t size)
         return (size_t) (h >> 20) & (size - 1);
 }
 
-/* Bits a value of the N integers. */
+/* Bits a value of the N integers, with Miller and Madow's correction: of few values any code
+ * looks short. */
 static double
 entropy_of(struct histogram *h, const int64_t *v, size_t n)
 {
@@ -152,7 +153,7 @@ entropy_of(struct histogram *h, const int64_t *v, size_t n)
         }
         for (size_t i = 0; i < size; i++)
                 if (h->count[i] != 0)
-                        bits += h->count[i] * log2((double) n / h->count[i]);
+                        bits += h->count[i] * log2((double) n / h->count[i]) + 0.5 / log(2);
         return n > 0 ? bits / (double) n : 0;
 }
 
@@ -547,7 +548,11 @@ choose_lead(struct surveying *s)
         o->ratio_expected = o->lead == TRAIN_LEAD_NONE ? o->ratio : o->ratio / least;
 }
 
-/* Learning fills the time limit on large data, and measuring comes on top. */
+/* Bytes of floats that an autoencoder of the published geometry learns from in a second, its
+ * thousands of epochs counted. */
+#define LEARNT_A_SECOND 1e4
+
+/* Learning fills the time limit on all but small data, and measuring comes on top. */
 static double
 expected_seconds(const struct surveying *s)
 {
@@ -556,7 +561,7 @@ expected_seconds(const struct surveying *s)
         const double learnt = (double) s->out->raw_bytes * s->out->proportion;
         const double measured = (double) s->out->raw_bytes < 12e6 ? (double) s->out->raw_bytes
                                                                   : 12e6;
-        const double learning = 1 + learnt / 2e5;
+        const double learning = learnt / LEARNT_A_SECOND;
 
         return (learning < limit ? learning : limit) + 3 * measured / rate;
 }

@@ -59,8 +59,8 @@ static void print_text(const struct tool_path *p,
                tool_format_bytes(after, r->bytes_after),
                tool_format_ratio(ratio, r->bytes_before, r->bytes_after));
         if (r->exact > 0)
-                printf("%s: %" PRIu64 " files had lost values before, which came "
-                       "back bit for bit; --add-loss lets losses add up\n",
+                printf("%s: %" PRIu64 " files had lost values already and keep "
+                       "their bits; --add-loss lets losses add up\n",
                        p->text, r->exact);
 }
 
