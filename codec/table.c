@@ -47,15 +47,6 @@ table_run_make(const struct field_geometry *g, const struct table_predictor *p,
 
 /* ---- prediction ---- */
 
-unsigned
-table_bucket(uint32_t sum)
-{
-        if (sum < 4)
-                return sum;
-        const unsigned octave = 31 - (unsigned) __builtin_clz(sum);
-        const unsigned bucket = 2 * octave + (sum >> (octave - 1) & 1);
-        return bucket < TABLE_LARGEST_BUCKET ? bucket : TABLE_LARGEST_BUCKET;
-}
 
 static void
 predict_block(const struct table_run *run, const struct table_column *c, size_t from, size_t n,
@@ -80,7 +71,9 @@ static void
 classify_block(const struct table_run *run, const struct table_column *c, size_t from, size_t n,
                uint8_t *restrict kind)
 {
-        uint32_t sum[TABLE_BLOCK] = { 0 };
+        const int32_t first = (int32_t) c->first;
+        int32_t       sum[TABLE_BLOCK] = { 0 };
+        uint8_t       class[TABLE_BLOCK];
 
         if (c->nparents == 0) {
                 memset(kind, c->kind[0], n);
@@ -92,10 +85,12 @@ classify_block(const struct table_run *run, const struct table_column *c, size_t
                         sum[i] += m[i];
         }
         for (size_t i = 0; i < n; i++) {
-                const unsigned bucket = table_bucket(sum[i]);
-                const unsigned class = bucket > c->first ? bucket - c->first : 0;
-                kind[i] = c->kind[class < TABLE_CLASSES ? class : TABLE_CLASSES - 1];
+                const int32_t beyond = table_bucket(sum[i]) - first;
+                const int32_t low = beyond > 0 ? beyond : 0;
+                class[i] = (uint8_t) (low < TABLE_CLASSES ? low : TABLE_CLASSES - 1);
         }
+        for (size_t i = 0; i < n; i++)
+                kind[i] = c->kind[class[i]];
 }
 
 void

@@ -108,8 +108,17 @@ table_place(const struct table_run *run, size_t row, size_t column)
 void table_prepare(const struct table_run *run, size_t column, size_t from, size_t n,
                    int32_t *predicted, uint8_t *kind);
 
-/* Where a sum of magnitudes lies on a scale of half octaves. */
-unsigned table_bucket(uint32_t sum);
+/* Where a sum of magnitudes, below 2^24, lies on a scale of half octaves: it is exact as a
+ * float, whose exponent and first bit say so, and that many at once. */
+static inline int32_t
+table_bucket(int32_t sum)
+{
+        const float exact = (float) sum;
+        uint32_t    bits;
+
+        memcpy(&bits, &exact, sizeof bits);
+        return sum < 2 ? sum : (int32_t) (bits >> 22) - 2 * 127;
+}
 
 /* What the reference row has in COLUMN, 0 without one. */
 static inline int32_t

@@ -36,7 +36,7 @@ struct fit {
         double  *rhs;                   /* (ncolumns) */
         double  *scratch;               /* (m) */
         int32_t *residual[2];           /* (m) */
-        uint32_t *sum;                  /* (m) of the parents' magnitudes */
+        int32_t *sum;                   /* (m) of the parents' magnitudes */
         uint32_t *histogram;            /* (ncolumns, TABLE_CLASSES, TABLE_TOKENS) */
 };
 
@@ -314,7 +314,7 @@ fit_parents(struct fit *f, int mode, size_t column, struct table_column *c)
                                 best = j;
                         }
                 }
-                if (best == column || least + PARENT_BITS > bits * 0.9996)
+                if (best == column || least + PARENT_BITS > bits * 0.998)
                         break;
                 bits = least;
                 c->parent[c->nparents++] = (uint16_t) best;
