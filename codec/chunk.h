@@ -51,6 +51,7 @@ struct chunk_report {
         uint64_t       patched;         /* values in the patch */
         double         worst;           /* largest |x' - x| over finite values */
         double         worst_over_bound;/* largest error over its bound, <= 1; 0 if lossless */
+        bool           uses_model;      /* decoding needs the model */
         const char    *fallback;        /* why it is not within a bound: a static
                                          * string, or NULL */
 };

@@ -275,6 +275,7 @@ take_smaller(struct bytes *trial, size_t start, struct bytes *out,
         size_t largest = 0;
         for (size_t i = 0; i < ngroups; i++) {
                 report->patched += coded[i].report.patched;
+                report->uses_model |= coded[i].report.uses_model;
                 if (coded[i].bytes.size > largest) {
                         largest = coded[i].bytes.size;
                         report->family = coded[i].report.family;

@@ -43,6 +43,8 @@ add_field(struct search *s, const struct lattice *l, enum family number, bool as
                 .effort = s->options->effort,
         };
 
+        if (family != NULL && !family->uses_reference)
+                field.geometry.reference = NULL;
         if (l->again || family == NULL || (family->needs_model && s->plane->model == NULL)
             || (s->options->family != 0 && s->options->family != (int) number)
             || s->ncandidates == MAX_CANDIDATES || !family->applies(&field))
@@ -460,6 +462,9 @@ plane_encode(const struct plane *p, const struct plane_bound *b, const struct ch
                 report->worst_over_bound = s.errors.worst_over_bound;
                 report->family = (int) (winner->head & HEAD_FAMILY);
                 report->grid = winner->lattice != NULL ? winner->lattice->grid->kind : 0;
+                const struct family_methods *family = family_by_number((unsigned) report->family);
+                report->uses_model = winner->prediction.uses_model
+                        || (family != NULL && family->needs_model);
                 for (size_t i = 0; winner->where != NULL && i < p->count; i++)
                         report->patched += winner->where[i] != 0;
         }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "codec/chunk_search.h"
+#include "codec/model.h"
 #include "codec/value.h"
 
 /* What a grid is judged by. */
@@ -319,11 +320,34 @@ add_proposal(struct search *s, struct grid *grid, size_t ngrids, bool with_fill)
                 s->proposal[s->nproposals++] = (struct proposal) { grid, ngrids, with_fill };
 }
 
+/* What lies beside the plane says little of how its own values look: the grids that
+ * hold any value come in too. */
+static enum caefs_err
+propose_beside(struct search *s, const struct judged_grids *all, size_t first)
+{
+        const struct plane *p = s->plane;
+
+        if (p->reference == NULL && model_part(p->model, FAMILY_ECHO) == NULL)
+                return CAEFS_OK;
+        for (size_t i = first; i < all->n; i++) {
+                const enum grid_kind kind = all->of[i].grid.kind;
+                if (kind != GRID_BITS && kind != GRID_LINEAR && kind != GRID_LOG)
+                        continue;
+                struct grid *grid = arena_array(s->arena, 1, sizeof *grid);
+                if (grid == NULL)
+                        return CAEFS_ERR_NOMEM;
+                *grid = all->of[i].grid;
+                add_proposal(s, grid, 1, s->fill.far);
+        }
+        return CAEFS_OK;
+}
+
 static enum caefs_err
 propose_for_plane(struct search *s)
 {
         struct judged_grids all;
         size_t              wanted = proposals_wanted(s->options->effort);
+        size_t              taken = 0;
         enum caefs_err      err = grids_for(s, 0, &all);
 
         for (size_t i = 0; i < all.n && i < wanted && err == CAEFS_OK; i++) {
@@ -333,12 +357,13 @@ propose_for_plane(struct search *s)
                 if (i > 0 && all.of[i].bits > proposals_within(s->options->effort) * all.of[0].bits)
                         break;
                 *grid = all.of[i].grid;
+                taken = i + 1;
                 add_proposal(s, grid, 1, s->fill.far);
                 if (i == 0 && s->fill.found && !s->fill.far
                     && s->options->effort != EFFORT_FAST)
                         add_proposal(s, grid, 1, true);
         }
-        return err;
+        return err == CAEFS_OK ? propose_beside(s, &all, taken) : err;
 }
 
 /* One proposal for all columns: the cheapest grids among those with step STEP and

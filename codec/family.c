@@ -9,9 +9,11 @@ static const struct family_methods *const families[FAMILY_LIMIT] = {
         [FAMILY_COLUMN] = &family_column,
         [FAMILY_CAE] = &family_cae,
         [FAMILY_RECALL] = &family_recall,
+        [FAMILY_ECHO] = &family_echo,
         [FAMILY_FIELD] = &family_field,
         [FAMILY_TABLE] = &family_table,
         [FAMILY_FOLLOW] = &family_follow,
+        [FAMILY_QUOTE] = &family_quote,
 };
 
 const struct family_methods *

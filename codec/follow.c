@@ -29,7 +29,7 @@ is_aligned(const struct field_geometry *g)
 {
         const struct reference *r = g->reference;
 
-        return r != NULL && g->grid != NULL && r->dtype == g->grid->dtype
+        return r != NULL && g->grid != NULL && reference_suits(r, g->grid)
                 && r->at <= r->count && r->count - r->at >= g->count;
 }
 

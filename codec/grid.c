@@ -311,6 +311,18 @@ is_plain_line(const struct grid *g, size_t stride)
                 && stride == 1;
 }
 
+struct grid
+grid_of_decoded(const struct grid *g)
+{
+        struct grid decoded = *g;
+
+        if (g->kind == GRID_LOG)
+                decoded.origin += log_centre((double) g->step * g->unit);
+        if ((g->kind == GRID_LOG || g->kind == GRID_LINEAR) && g->step % 2 == 0)
+                decoded.origin -= 0.5 * g->unit;
+        return decoded;
+}
+
 void
 grid_forward(const struct grid *g, const void *values, size_t n, size_t stride, void *integers,
              uint8_t *hole)

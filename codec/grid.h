@@ -75,6 +75,11 @@ enum caefs_err grid_parse(struct cursor *in, enum dtype dtype, struct arena *are
 void grid_forward(const struct grid *g, const void *values, size_t n, size_t stride,
                   void *integers, uint8_t *hole);
 
+/* The grid on which values that G's inverse gave, or that of another grid like it, lie
+ * where they came from: G's forward goes down to the next integer, and under a logarithm
+ * the inverse to where both sides of a step have the same relative error. */
+struct grid grid_of_decoded(const struct grid *g);
+
 /* The way back; defined for every integer, so hostile input gives some value. */
 void grid_inverse(const struct grid *g, const void *integers, size_t n, size_t stride,
                   void *values);

@@ -331,13 +331,21 @@ add_to_report(struct object_report *r, const struct coded *c)
                 r->fallback = c->report.fallback;
 }
 
+/* Whether what is kept of an earlier object may need its model. */
+static bool
+keeps_model(const struct encoder *e)
+{
+        const struct object *previous = e->options->previous;
+
+        return previous != NULL && previous->info.model_hash != 0;
+}
+
 /* Writes chunk I and frees what it held. */
 static enum caefs_err
 write_chunk(struct encoder *e, size_t i, struct coded *c, struct object_report *report,
             bool *kept)
 {
         struct index_chunk *chunk = &e->index.chunk_table[i];
-        const struct family_methods *family = family_by_number((unsigned) c->report.family);
         enum caefs_err      err = c->err;
 
         if (err != CAEFS_OK)
@@ -351,7 +359,7 @@ write_chunk(struct encoder *e, size_t i, struct coded *c, struct object_report *
                 chunk->checksum = c->checksum;
                 chunk->family = (uint8_t) c->report.family;
                 *kept |= c->carried || c->kept;
-                if (family != NULL && family->needs_model)
+                if (c->report.uses_model || ((c->carried || c->kept) && keeps_model(e)))
                         e->index.model_hash = e->model_hash;
                 if (c->uses_key)
                         e->index.key = e->key.key->info.identity;

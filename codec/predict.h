@@ -30,9 +30,11 @@ enum family {
         FAMILY_COLUMN = 3,
         FAMILY_CAE = 4,
         FAMILY_RECALL = 5,
+        FAMILY_ECHO = 6,
         FAMILY_FIELD = 7,
         FAMILY_TABLE = 8,
         FAMILY_FOLLOW = 9,
+        FAMILY_QUOTE = 10,
         FAMILY_LIMIT = 16
 };
 
@@ -69,6 +71,8 @@ struct prediction {
         size_t                   count;
         struct residual_segment *segment;
         size_t                   nsegments;
+        bool                     uses_model;            /* decoding needs the model, which it
+                                                         * does not with every such field */
 };
 
 /* What a family that learns keeps in a model (codec/model.h): its part of the blob,
@@ -84,7 +88,8 @@ struct family_part {
 struct family_methods {
         const char *name;               /* "lorenzo": as in --codec */
         bool        needs_model;
-        bool        uses_reference;     /* decoding may need the chunk's reference */
+        bool        uses_reference;     /* decoding needs the chunk's reference; others
+                                         * do not see it */
         const struct family_part *part; /* NULL: it learns nothing */
 
         /* True when the family can be tried on such a field at all (cheap). */
@@ -113,9 +118,11 @@ extern const struct family_methods family_pyramid;
 extern const struct family_methods family_column;
 extern const struct family_methods family_cae;
 extern const struct family_methods family_recall;
+extern const struct family_methods family_echo;
 extern const struct family_methods family_field;
 extern const struct family_methods family_table;
 extern const struct family_methods family_follow;
+extern const struct family_methods family_quote;
 
 /* The closed-loop step above, shared by the families.  STEP >= 1. */
 static inline int32_t

@@ -24,8 +24,13 @@ struct reference {
                                  * or REFERENCE_NOWHERE */
 };
 
-/* The integers of R on grid G, (count) as wide as G says; 0 where G cannot hold a value.
- * NULL: no memory, or R is of another dtype than G.  The arena's. */
+/* Whether R can be laid on G: it is of the same dtype, and G gives the same integers on
+ * every machine, which takes libm for decimal digits. */
+bool reference_suits(const struct reference *r, const struct grid *g);
+
+/* The integers of R on grid G, (count) as wide as G says; where G cannot hold a value, the
+ * one before it, or 0.
+ * NULL: no memory, or R does not suit G.  The arena's. */
 void *reference_lay(const struct reference *r, const struct grid *g, struct arena *arena);
 
 #endif

@@ -19,6 +19,7 @@
 /* By ascending number: the order of parts in a model. */
 static const struct trainable *const trainables[] = {
         &trainable_cae,
+        &trainable_echo,
         &trainable_field,
         &trainable_table,
 };

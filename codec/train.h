@@ -23,6 +23,12 @@
 #include "codec/layout.h"
 #include "codec/model.h"
 
+/* One array: a value region of a file. */
+struct train_input {
+        const struct byte_source *source;
+        struct region             region;
+};
+
 /* The papers use the sigmoid. */
 enum train_activation { TRAIN_ACTIVATION_BEST = 0, TRAIN_ACTIVATION_SIGMOID, TRAIN_ACTIVATION_RELU };
 
@@ -44,17 +50,15 @@ struct train_options {
         unsigned     seeds;             /* autoencoders trained, from SEED, SEED + 1, ..., of
                                          * which the best is kept; 0: one */
         bool         force;             /* keep the model even when it does not pay */
+        const struct train_input *beside;       /* (nbeside) what the model is to serve as
+                                         * well: measured, not learnt from.  Without them
+                                         * a part of the inputs is held back */
+        size_t       nbeside;
         uint64_t     expected_bytes;    /* raw bytes that the model is to serve, the inputs
                                          * among them; less than they have: they alone */
         double       target_ratio;      /* of all data, the model counted: once it is reached no
                                          * further family learns; 0: none */
         const struct model *warm_start; /* or NULL */
-};
-
-/* One array: a value region of a file. */
-struct train_input {
-        const struct byte_source *source;
-        struct region             region;
 };
 
 /* Told when a family begins (epoch 0) and after each epoch (at most ten times a second);

@@ -39,7 +39,11 @@ struct trainable {
 };
 
 extern const struct trainable trainable_cae;
+extern const struct trainable trainable_echo;
 extern const struct trainable trainable_field;
 extern const struct trainable trainable_table;
+
+/* Monotonic seconds. */
+double train_clock(void);
 
 #endif

@@ -17,7 +17,7 @@
 void
 train_pieces_release(struct train_pieces *p)
 {
-        for (size_t i = 0; p->amounts != NULL && i < p->ninputs; i++)
+        for (size_t i = 0; p->amounts != NULL && i < p->namounts; i++)
                 free(p->amounts[i]);
         free(p->amounts);
         free(p->learnt);
@@ -243,7 +243,7 @@ cut_input(struct cutting *c, const struct train_input *in, bool alone, const dou
 }
 
 static enum caefs_err
-cut_inputs(struct cutting *c, const struct train_input *input, size_t ninputs,
+cut_inputs(struct cutting *c, const struct train_input *input, size_t ninputs, bool alone,
            struct train_pieces *out)
 {
         const enum bound_mode mode = c->options->bound.mode;
@@ -251,11 +251,12 @@ cut_inputs(struct cutting *c, const struct train_input *input, size_t ninputs,
         enum caefs_err        err = CAEFS_OK;
 
         for (size_t i = 0; i < ninputs && err == CAEFS_OK; i++) {
+                double **amounts = &out->amounts[out->namounts++];
                 out->total_bytes += input[i].region.length;
                 if (absolute)
-                        err = find_amounts(&input[i], c->options, &out->amounts[i]);
+                        err = find_amounts(&input[i], c->options, amounts);
                 if (err == CAEFS_OK)
-                        err = cut_input(c, &input[i], ninputs == 1, out->amounts[i]);
+                        err = cut_input(c, &input[i], alone, *amounts);
         }
         return err;
 }
@@ -284,33 +285,55 @@ shorten(struct train_piece *p, const struct train_options *o, double share)
 }
 
 static void
-keep_piece(struct train_piece *list, size_t *n, const struct train_piece *p,
-           struct train_pieces *out)
+hold(struct train_pieces *out, struct train_piece *p, uint64_t *held)
 {
-        list[(*n)++] = *p;
+        out->held[out->nheld++] = *p;
+        *held += train_piece_bytes(p);
         if (p->count > out->largest)
                 out->largest = p->count;
 }
 
-/* Groups from the last on backwards, one in HELD_SHARE, are held back as far as the
- * limit goes; of the others the first are learnt from. */
+/* Groups of the inputs from the last on backwards, one in HELD_SHARE, as far as the limit
+ * goes; their pieces are left empty. */
 static void
-share_out(const struct cutting *c, const struct train_input *input, size_t ninputs,
+hold_back(const struct cutting *c, const struct train_input *input, size_t ninputs,
           struct train_pieces *out)
 {
-        const size_t last = group_of(c, c->npieces - 1, input, ninputs);
-        uint64_t     held = 0, rest = 0, learnt = 0;
+        uint64_t held = 0;
 
-        for (size_t i = c->npieces; i-- > 0;) {
-                const struct train_piece *p = &c->piece[i];
-                if ((last - group_of(c, i, input, ninputs)) % HELD_SHARE == 0 && c->npieces > 1
-                    && held < TRAIN_MAX_HELD) {
-                        keep_piece(out->held, &out->nheld, p, out);
-                        held += train_piece_bytes(p);
-                        c->piece[i].count = 0;
-                }
-                rest += c->piece[i].count;
+        if (c->npieces < 2)
+                return;
+        const size_t last = group_of(c, c->npieces - 1, input, ninputs);
+        for (size_t i = c->npieces; i-- > 0 && held < TRAIN_MAX_HELD;) {
+                if ((last - group_of(c, i, input, ninputs)) % HELD_SHARE != 0)
+                        continue;
+                hold(out, &c->piece[i], &held);
+                c->piece[i].count = 0;
         }
+        out->split = ninputs == 1;
+}
+
+/* What lies beside the inputs: evenly, as far as the limit goes. */
+static void
+hold_beside(const struct cutting *beside, struct train_pieces *out)
+{
+        uint64_t total = 0, held = 0;
+
+        for (size_t i = 0; i < beside->npieces; i++)
+                total += train_piece_bytes(&beside->piece[i]);
+        const size_t stride = (size_t) (total / TRAIN_MAX_HELD) + 1;
+        for (size_t i = stride / 2; i < beside->npieces; i += stride)
+                hold(out, &beside->piece[i], &held);
+}
+
+/* The first pieces, up to the wanted proportion. */
+static void
+learn_from(const struct cutting *c, struct train_pieces *out)
+{
+        uint64_t rest = 0, learnt = 0;
+
+        for (size_t i = 0; i < c->npieces; i++)
+                rest += c->piece[i].count;
         const double wanted = (double) rest * c->options->proportion;
         for (size_t i = 0; i < c->npieces && (double) learnt < wanted; i++) {
                 struct train_piece p = c->piece[i];
@@ -319,7 +342,9 @@ share_out(const struct cutting *c, const struct train_input *input, size_t ninpu
                 if ((double) (learnt + p.count) > wanted)
                         shorten(&p, c->options, (wanted - (double) learnt) / (double) p.count);
                 learnt += p.count;
-                keep_piece(out->learnt, &out->nlearnt, &p, out);
+                out->learnt[out->nlearnt++] = p;
+                if (p.count > out->largest)
+                        out->largest = p.count;
         }
 }
 
@@ -327,22 +352,30 @@ enum caefs_err
 train_pieces_cut(const struct train_input *input, size_t ninputs, const struct train_options *o,
                  struct train_pieces *out)
 {
-        struct cutting c = { .options = o };
+        struct cutting c = { .options = o }, beside = { .options = o };
 
-        *out = (struct train_pieces) { .ninputs = ninputs };
-        out->amounts = calloc(ninputs + 1, sizeof *out->amounts);
+        *out = (struct train_pieces) { 0 };
+        out->amounts = calloc(ninputs + o->nbeside + 1, sizeof *out->amounts);
         enum caefs_err err = out->amounts == NULL
                 ? caefs_fail(CAEFS_ERR_NOMEM, "train: no memory")
-                : cut_inputs(&c, input, ninputs, out);
+                : cut_inputs(&c, input, ninputs, ninputs == 1 && o->nbeside == 0, out);
+        if (err == CAEFS_OK)
+                err = cut_inputs(&beside, o->beside, o->nbeside, false, out);
         if (err == CAEFS_OK) {
                 out->learnt = malloc((c.npieces + 1) * sizeof *out->learnt);
-                out->held = malloc((c.npieces + 1) * sizeof *out->held);
+                out->held = malloc((c.npieces + beside.npieces + 1) * sizeof *out->held);
                 if (out->learnt == NULL || out->held == NULL)
                         err = caefs_fail(CAEFS_ERR_NOMEM, "train: no memory");
-                else if (c.npieces > 0)
-                        share_out(&c, input, ninputs, out);
+        }
+        if (err == CAEFS_OK) {
+                if (beside.npieces > 0)
+                        hold_beside(&beside, out);
+                else
+                        hold_back(&c, input, ninputs, out);
+                learn_from(&c, out);
         }
         free(c.piece);
+        free(beside.piece);
         if (err != CAEFS_OK)
                 train_pieces_release(out);
         return err;

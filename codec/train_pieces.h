@@ -1,8 +1,9 @@
 /* codec/train_pieces.h - what a training learns from, and what it holds back.
  *
  * Arrays are cut into pieces of whole rows, at most as large as the chunks of an
- * object.  Of several arrays whole ones are held back, of a single one its last part:
- * held pieces are measured with the real encoder, and nothing is learnt from them.
+ * object.  Some are held back: they are measured with the real encoder, and nothing is
+ * learnt from them.  They are those of the arrays beside the inputs; when there are none,
+ * of several inputs whole ones, of a single one its last part.
  *
  * Thread safety: one thread.
  */
@@ -33,9 +34,10 @@ struct train_pieces {
         struct train_piece *held;       /* owned */
         size_t              nheld;
         size_t              largest;    /* values of a piece */
-        uint64_t            total_bytes;        /* raw, of all inputs */
-        double            **amounts;    /* (ninputs), each owned; entries may be NULL */
-        size_t              ninputs;
+        uint64_t            total_bytes;        /* raw, of all inputs and what is beside */
+        double            **amounts;    /* (namounts), each owned; entries may be NULL */
+        size_t              namounts;
+        bool                split;      /* one array, learnt and held in part */
 };
 
 /* Cuts INPUT; O's proportion says how much is learnt from. */

@@ -28,7 +28,8 @@ const char help_train[] =
         "Usage: caefs train [OPTION...] PATH...\n"
         "       caefs train [OPTION...] --out FILE.caemodel PATH...\n"
         "\n"
-        "Trains a model on the files of a directory, measures on held-back data\n"
+        "Trains a model on the files of a directory, measures on held-back data,\n"
+        "or, where files are named, on those of the same suffix beside them,\n"
         "whether it pays, its own bytes counted, and, if so, installs it: files\n"
         "written from now on use it.  PATH is on a mount, or STORE:/path; with\n"
         "--out it is any file or directory.\n"
@@ -90,6 +91,7 @@ struct command {
         struct tool_path *path;   /* (npaths) opened; owned */
         size_t npaths;
         struct train_files files;
+        struct train_files beside; /* in the same directories */
         struct train_course course;
         json_t *lineage;  /* the models that WARM_START came from, nearest first; owned */
         bool interrupted; /* by a signal */
@@ -297,6 +299,9 @@ static enum caefs_err add_files(struct command *cmd, int n, char **names,
                               ? add_for_file(cmd, names[i])
                               : train_files_add(&cmd->files, &cmd->path[i]);
         }
+        /* Files that were named stand for what lies beside them. */
+        if (err == CAEFS_OK && cmd->files.nfiles == (size_t)n)
+                err = train_files_add_beside(&cmd->beside, &cmd->files);
         return err;
 }
 
@@ -411,6 +416,8 @@ static enum caefs_err run(struct command *cmd, struct train_result *result)
                 err = choose_proportion(cmd);
         if (err != CAEFS_OK)
                 return err;
+        cmd->train.beside = cmd->beside.input;
+        cmd->train.nbeside = cmd->beside.ninputs;
         train_watch_begin(&cmd->course);
         err = train_model(cmd->files.input, cmd->files.ninputs, &cmd->train,
                           train_watch_epoch, &cmd->course, result);
@@ -557,6 +564,7 @@ static int train(struct command *cmd, int n, char **names)
 static void command_free(struct command *cmd)
 {
         train_files_free(&cmd->files);
+        train_files_free(&cmd->beside);
         while (cmd->npaths > 0)
                 tool_path_close(&cmd->path[--cmd->npaths]);
         free(cmd->path);

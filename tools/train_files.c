@@ -227,6 +227,82 @@ enum caefs_err train_files_add(struct train_files *t, const struct tool_path *p)
         return tool_path_walk(p, add_stored, t);
 }
 
+static const char *suffix_of(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+        const char *dot = strrchr(slash != NULL ? slash : path, '.');
+
+        return dot != NULL ? dot : "";
+}
+
+static bool has_file(const struct train_files *t, const struct stat *st)
+{
+        struct stat own;
+        size_t i;
+
+        for (i = 0; i < t->nfiles; i++)
+                if (t->file[i]->path != NULL && stat(t->file[i]->path, &own) == 0 &&
+                    own.st_dev == st->st_dev && own.st_ino == st->st_ino)
+                        return true;
+        return false;
+}
+
+/* One name beside the file at PATH. */
+static enum caefs_err add_one_beside(struct train_files *beside, const struct train_files *t,
+                                     const char *path, const char *name)
+{
+        const char *slash = strrchr(path, '/');
+        int length = slash != NULL ? (int)(slash - path) : 1;
+        enum caefs_err err = CAEFS_OK;
+        char *other;
+        struct stat st;
+
+        if (strcmp(suffix_of(name), suffix_of(path)) != 0)
+                return CAEFS_OK;
+        if (asprintf(&other, "%.*s/%s", length, slash != NULL ? path : ".", name) < 0)
+                return caefs_fail(CAEFS_ERR_NOMEM, "no memory");
+        if (lstat(other, &st) == 0 && S_ISREG(st.st_mode) && !has_file(t, &st) &&
+            !has_file(beside, &st))
+                err = train_files_add_plain(beside, other);
+        free(other);
+        return err;
+}
+
+/* Directories that were walked have given all they have. */
+enum caefs_err train_files_add_beside(struct train_files *beside, const struct train_files *t)
+{
+        enum caefs_err err = CAEFS_OK;
+        const char *last = NULL;
+        size_t i;
+        int n, k;
+
+        beside->hint = t->hint;
+        for (i = 0; i < t->nfiles && err == CAEFS_OK; i++) {
+                const char *path = t->file[i]->path;
+                const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+                struct dirent **entry;
+                char *directory;
+
+                if (path == NULL || (last != NULL && slash != NULL &&
+                                     strncmp(path, last, (size_t)(slash - path) + 1) == 0 &&
+                                     strchr(last + (slash - path) + 1, '/') == NULL))
+                        continue;
+                last = path;
+                directory = slash != NULL ? strndup(path, (size_t)(slash - path) + 1)
+                                          : strdup(".");
+                n = directory != NULL ? scandir(directory, &entry, is_visible, alphasort) : -1;
+                free(directory);
+                for (k = 0; k < n; k++) {
+                        if (err == CAEFS_OK)
+                                err = add_one_beside(beside, t, path, entry[k]->d_name);
+                        free(entry[k]);
+                }
+                if (n >= 0)
+                        free(entry);
+        }
+        return err;
+}
+
 void train_files_free(struct train_files *t)
 {
         size_t i;

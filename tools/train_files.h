@@ -37,6 +37,10 @@ enum caefs_err train_files_add_plain(struct train_files *t, const char *path);
 /* The same for a path on a mount or in a store; P's store must stay open. */
 enum caefs_err train_files_add(struct train_files *t, const struct tool_path *p);
 
+/* Files of the same kind (suffix) that lie beside those of T, in plain directories and on
+ * mounts, and are none of them. */
+enum caefs_err train_files_add_beside(struct train_files *beside, const struct train_files *t);
+
 void train_files_free(struct train_files *t);
 
 #endif

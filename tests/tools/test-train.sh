@@ -50,12 +50,15 @@ cmp "$tmp/a" "$tmp/b" || fail "the same seed gives another model"
 train -q "${quick[@]}" --out "$tmp/b" --seed 2 --activation relu "$tmp/blocks.npy"
 ! cmp -s "$tmp/a" "$tmp/b" || fail "another seed gives the same model"
 
-train --json "${quick[@]}" --out "$tmp/c" "$tmp/noise.npy" >"$tmp/json"
+# What lies beside a file that is named is measured: noise must be alone.
+mkdir "$tmp/alone"
+mv "$tmp/noise.npy" "$tmp/alone/noise.npy"
+train --json "${quick[@]}" --out "$tmp/c" "$tmp/alone/noise.npy" >"$tmp/json"
 [ "$(field pays <"$tmp/json")" = False ] || fail "noise pays"
 [ ! -e "$tmp/c" ] || fail "a model that does not pay is written"
 train --json "${quick[@]}" --out "$tmp/c" "$tmp/text" >"$tmp/json"
 [ "$(field pays <"$tmp/json")" = False ] && [ ! -e "$tmp/c" ] || fail "text pays"
-train -q "${quick[@]}" --family cae --out "$tmp/c" "$tmp/noise.npy"
+train -q "${quick[@]}" --family cae --out "$tmp/c" "$tmp/alone/noise.npy"
 [ -s "$tmp/c" ] || fail "--family cae writes nothing"
 
 # a directory, raw files, a model to start from, a part of the data

@@ -434,6 +434,7 @@ test_little_data_and_bad_options(void **state)
         assert_int_equal(train_model(&in, 0, &o, NULL, NULL, &r), CAEFS_OK);
         assert_null(r.model);
         o.force = true;
+        o.family = FAMILY_CAE;
         assert_int_equal(train_model(&in, 1, &o, NULL, NULL, &r), CAEFS_ERR_ARGUMENT);
         o = quick_options();
         o.proportion = 0;
