@@ -36,6 +36,27 @@ field_has_pattern(const struct field_part *p, const struct field_geometry *g)
         return true;
 }
 
+static bool
+same_passes(const struct cascade *a, const struct cascade *b)
+{
+        bool same = a->npasses == b->npasses;
+
+        for (unsigned i = 0; i < a->npasses && same; i++)
+                same = a->pass[i].axis == b->pass[i].axis && a->pass[i].level == b->pass[i].level;
+        return same;
+}
+
+const uint8_t *
+field_guide(const struct field_part *p, unsigned flags, const struct pyramid_plane *plane)
+{
+        if (!(flags & FIELD_SIDE_PATTERN))
+                return NULL;
+        for (size_t i = 0; i < p->view.nblocks; i++)
+                if (!same_passes(&plane[i].cascade, &p->plane[i].cascade))
+                        return NULL;
+        return p->guide;
+}
+
 struct residual_segment *
 field_segments(const struct field_view *v, const struct pyramid_plane *plane, struct arena *arena,
                size_t *nsegments)
@@ -105,7 +126,7 @@ parse_side(const struct field_geometry *g, const struct field_part *part, struct
 }
 
 static enum caefs_err
-decode_residuals(const struct field_part *part, bool guided, const struct field_view *v,
+decode_residuals(const struct field_part *part, const uint8_t *guide, const struct field_view *v,
                  const struct pyramid_plane *planes, struct cursor *side, struct arena *arena,
                  const int32_t **residual)
 {
@@ -116,7 +137,7 @@ decode_residuals(const struct field_part *part, bool guided, const struct field_
         if (segment == NULL || memory == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for %zu values", v->count);
         enum caefs_err err = mixing_memory_decode(memory, side, segment, nsegments,
-                                                  guided ? part->guide : NULL, residual);
+                                                  guide, residual);
         if (err == CAEFS_OK && cursor_left(side) > 0)
                 err = caefs_fail(CAEFS_ERR_CORRUPT, "field: bytes behind the residuals");
         return err;
@@ -139,8 +160,8 @@ field_decode(const struct field_geometry *g, struct cursor *side, struct cursor 
                 return caefs_fail(CAEFS_ERR_CORRUPT, "field: not for such a chunk");
         enum caefs_err err = parse_side(g, part, side, arena, &flags, &v, &planes);
         if (err == CAEFS_OK)
-                err = decode_residuals(part, flags & FIELD_SIDE_PATTERN, &v, planes, side, arena,
-                                       &residual);
+                err = decode_residuals(part, field_guide(part, flags, planes), &v, planes, side,
+                                       arena, &residual);
         for (size_t i = 0; err == CAEFS_OK && i < v.nblocks; i++) {
                 size_t left = g->count - at, n = v.block[i].count < left ? v.block[i].count : left;
                 err = pyramid_rebuild(&planes[i], v.block[i].extent, (int32_t) g->step,

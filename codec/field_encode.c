@@ -17,6 +17,8 @@
 /* A field predicted in one way. */
 struct attempt {
         unsigned              flags;
+        bool                  guided;           /* with the plans of the pattern */
+        enum effort           effort;
         size_t                row;              /* of a flat field without pattern; or 0 */
         struct field_view     view;
         struct pyramid_plane *plane;            /* (nblocks) */
@@ -61,8 +63,8 @@ attempt_code(const struct field *f, const struct field_part *part, const int32_t
         for (size_t i = 0, at = 0; i < a->view.nblocks && err == CAEFS_OK; i++) {
                 struct pyramid_array array = {
                         .value = grid + at, .hole = hole != NULL ? hole + at : NULL,
-                        .step = (int32_t) f->geometry.step, .effort = f->effort,
-                        .plan = a->flags & FIELD_SIDE_PATTERN ? &part->plane[i].plan : NULL,
+                        .step = (int32_t) f->geometry.step, .effort = a->effort,
+                        .plan = a->guided ? &part->plane[i].plan : NULL,
                         .given = a->flags & FIELD_SIDE_GIVEN ? &part->plane[i] : NULL,
                 };
                 double bits = 0;
@@ -123,48 +125,18 @@ pad(const struct field *f, size_t count, struct arena *arena, const int32_t **gr
 }
 
 static enum caefs_err
-free_attempt(const struct field *f, const struct field_part *part, struct arena *arena,
-             struct attempt *a)
-{
-        const int32_t *grid;
-        const uint8_t *hole;
-
-        *a = (struct attempt) { .flags = 0 };
-        find_rows(f, arena, a);
-        enum caefs_err err = pad(f, a->view.count, arena, &grid, &hole);
-        return err == CAEFS_OK ? attempt_code(f, part, grid, hole, arena, a) : err;
-}
-
-/* With the model's stencils, and with own ones; the better to A. */
-static enum caefs_err
-pattern_attempt(const struct field *f, const struct field_part *part, struct arena *arena,
-                struct attempt *a)
-{
-        struct attempt own = { .flags = FIELD_SIDE_PATTERN, .view = part->view };
-
-        *a = own;
-        a->flags |= FIELD_SIDE_GIVEN;
-        enum caefs_err err = attempt_code(f, part, f->grid, f->hole, arena, a);
-        if (err == CAEFS_OK)
-                err = attempt_code(f, part, f->grid, f->hole, arena, &own);
-        if (own.bits < a->bits)
-                *a = own;
-        return err;
-}
-
-static enum caefs_err
 attempt_write(const struct field_part *part, const struct attempt *a, struct arena *arena,
               struct bytes *side)
 {
         size_t nsegments;
         struct residual_segment *segment = field_segments(&a->view, a->plane, arena, &nsegments);
         struct mixing_memory *memory = mixing_memory_copy(part->memory, a->view.count, arena);
-        bool pattern = a->flags & FIELD_SIDE_PATTERN;
+        const uint8_t *guide = field_guide(part, a->flags, a->plane);
 
         if (segment == NULL || memory == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for %zu values", a->view.count);
         bytes_put_u8(side, (uint8_t) a->flags);
-        if (!pattern)
+        if (!(a->flags & FIELD_SIDE_PATTERN))
                 bytes_put_varint(side, a->row);
         for (size_t i = 0; i < a->view.nblocks; i++) {
                 if (a->flags & FIELD_SIDE_GIVEN)
@@ -173,24 +145,86 @@ attempt_write(const struct field_part *part, const struct attempt *a, struct are
                         pyramid_write_plane(&a->plane[i], side);
         }
         return mixing_memory_encode(memory, a->residual, segment, nsegments,
-                                    pattern ? part->guide : NULL, side);
+                                    guide, side);
+}
+
+/* Codes attempt A; OUT keeps the smaller. */
+static enum caefs_err
+attempt_try(const struct field *f, const struct field_part *part, struct arena *arena,
+            struct attempt *a, struct bytes *out)
+{
+        struct arena_mark mark = arena_mark(arena);
+        struct bytes      side = { 0 };
+        const int32_t    *grid;
+        const uint8_t    *hole;
+        enum caefs_err    err = pad(f, a->view.count, arena, &grid, &hole);
+
+        if (err == CAEFS_OK)
+                err = attempt_code(f, part, grid, hole, arena, a);
+        if (err == CAEFS_OK)
+                err = attempt_write(part, a, arena, &side);
+        if (err == CAEFS_OK && side.failed)
+                err = caefs_fail(CAEFS_ERR_NOMEM, "field: no memory");
+        arena_release(arena, mark);
+        if (err == CAEFS_OK && (out->size == 0 || side.size < out->size)) {
+                struct bytes swap = *out;
+                *out = side;
+                side = swap;
+        }
+        bytes_free(&side);
+        return err;
+}
+
+/* With plans of its own. */
+static enum caefs_err
+try_free(const struct field *f, const struct field_part *part, struct arena *arena,
+         struct bytes *out)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        for (int effort = EFFORT_BALANCED; effort <= EFFORT_MAX && err == CAEFS_OK; effort++) {
+                struct attempt a = { .effort = (enum effort) effort };
+                if (field_has_pattern(part, &f->geometry)) {
+                        a.flags = FIELD_SIDE_PATTERN;
+                        a.view = part->view;
+                } else {
+                        find_rows(f, arena, &a);
+                }
+                err = attempt_try(f, part, arena, &a, out);
+        }
+        return err;
+}
+
+/* With the plans of the pattern: the model's stencils, and own ones. */
+static enum caefs_err
+try_guided(const struct field *f, const struct field_part *part, struct arena *arena,
+           struct bytes *out)
+{
+        enum caefs_err err = CAEFS_OK;
+
+        for (int effort = EFFORT_FAST; effort <= EFFORT_MAX && err == CAEFS_OK; effort++) {
+                struct attempt a = {
+                        .flags = FIELD_SIDE_PATTERN, .guided = true, .view = part->view,
+                        .effort = (enum effort) effort,
+                };
+                if (effort == EFFORT_FAST)
+                        a.flags |= FIELD_SIDE_GIVEN;
+                err = attempt_try(f, part, arena, &a, out);
+        }
+        return err;
 }
 
 enum caefs_err
 field_encode(const struct field *f, struct arena *arena, struct prediction *out, double *bits)
 {
         const struct field_part *part = model_part(f->geometry.model, FAMILY_FIELD);
-        struct arena_mark mark = arena_mark(arena);
-        struct attempt    a;
+        enum caefs_err err = CAEFS_OK;
 
         memset(out, 0, sizeof *out);
-        enum caefs_err err = field_has_pattern(part, &f->geometry)
-                ? pattern_attempt(f, part, arena, &a) : free_attempt(f, part, arena, &a);
+        if (field_has_pattern(part, &f->geometry))
+                err = try_guided(f, part, arena, &out->side);
         if (err == CAEFS_OK)
-                err = attempt_write(part, &a, arena, &out->side);
-        if (err == CAEFS_OK && out->side.failed)
-                err = caefs_fail(CAEFS_ERR_NOMEM, "field: no memory");
-        arena_release(arena, mark);
+                err = try_free(f, part, arena, &out->side);
         if (err != CAEFS_OK)
                 bytes_free(&out->side);
         *bits = 8.0 * (double) out->side.size;

@@ -158,7 +158,7 @@ code_field(struct lesson *l, size_t k, bool find)
         for (size_t i = 0, at = 0; i < l->view.nblocks && err == CAEFS_OK; i++) {
                 struct pyramid_array a = {
                         .value = l->grid[k] + at, .hole = l->hole[k] + at, .step = GRID_STEP,
-                        .effort = EFFORT_BALANCED, .plan = find ? NULL : &l->plane[i].plan,
+                        .effort = EFFORT_MAX, .plan = find ? NULL : &l->plane[i].plan,
                 };
                 double bits;
                 memcpy(a.extent, l->view.block[i].extent, sizeof a.extent);
