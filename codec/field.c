@@ -1,5 +1,5 @@
 /* codec/field.c - the family `field`: views, and decoding. */
-#include "codec/field.h"
+#include "codec/field_guide.h"
 
 #include <string.h>
 
@@ -47,14 +47,14 @@ same_passes(const struct cascade *a, const struct cascade *b)
 }
 
 const uint8_t *
-field_guide(const struct field_part *p, unsigned flags, const struct pyramid_plane *plane)
+field_learnt(const struct field_part *p, unsigned flags, const struct pyramid_plane *plane)
 {
         if (!(flags & FIELD_SIDE_PATTERN))
                 return NULL;
         for (size_t i = 0; i < p->view.nblocks; i++)
                 if (!same_passes(&plane[i].cascade, &p->plane[i].cascade))
                         return NULL;
-        return p->guide;
+        return p->learnt;
 }
 
 struct residual_segment *
@@ -126,18 +126,20 @@ parse_side(const struct field_geometry *g, const struct field_part *part, struct
 }
 
 static enum caefs_err
-decode_residuals(const struct field_part *part, const uint8_t *guide, const struct field_view *v,
+decode_residuals(const struct field_part *part, const uint8_t *learnt, const struct field_view *v,
                  const struct pyramid_plane *planes, struct cursor *side, struct arena *arena,
                  const int32_t **residual)
 {
         size_t nsegments;
         struct residual_segment *segment = field_segments(v, planes, arena, &nsegments);
         struct mixing_memory *memory = mixing_memory_copy(part->memory, v->count, arena);
+        struct field_guide    guide;
 
-        if (segment == NULL || memory == NULL)
+        if (segment == NULL || memory == NULL || !field_guide_begin(&guide, v, planes, learnt, arena))
                 return caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for %zu values", v->count);
-        enum caefs_err err = mixing_memory_decode(memory, side, segment, nsegments,
-                                                  guide, residual);
+        const struct mixing_guide asked = field_guide_of(&guide);
+        enum caefs_err err = mixing_memory_decode(memory, side, segment, nsegments, &asked,
+                                                  residual);
         if (err == CAEFS_OK && cursor_left(side) > 0)
                 err = caefs_fail(CAEFS_ERR_CORRUPT, "field: bytes behind the residuals");
         return err;
@@ -160,7 +162,7 @@ field_decode(const struct field_geometry *g, struct cursor *side, struct cursor 
                 return caefs_fail(CAEFS_ERR_CORRUPT, "field: not for such a chunk");
         enum caefs_err err = parse_side(g, part, side, arena, &flags, &v, &planes);
         if (err == CAEFS_OK)
-                err = decode_residuals(part, field_guide(part, flags, planes), &v, planes, side,
+                err = decode_residuals(part, field_learnt(part, flags, planes), &v, planes, side,
                                        arena, &residual);
         for (size_t i = 0; err == CAEFS_OK && i < v.nblocks; i++) {
                 size_t left = g->count - at, n = v.block[i].count < left ? v.block[i].count : left;

@@ -47,7 +47,8 @@ struct field_part {
         struct field_view     view;
         struct pyramid_plane *plane;    /* (nblocks) */
         size_t                nexamples;
-        uint8_t              *guide;    /* (count + 1) classes; NULL: no examples */
+        uint8_t              *learnt;   /* (count) classes of the residuals in the examples
+                                         * (codec/field_guide.h); NULL: no examples */
         struct mixing_memory *memory;
 };
 
@@ -61,10 +62,10 @@ void field_view_of_shape(const struct shape *shape, struct field_view *v);
 /* True when fields of G's shape have the pattern of P. */
 bool field_has_pattern(const struct field_part *p, const struct field_geometry *g);
 
-/* The guide of a chunk with these FLAGS of SIDE and PLANE, (nblocks); NULL: none.  It is
- * of use only in the order of the model's passes. */
-const uint8_t *field_guide(const struct field_part *p, unsigned flags,
-                           const struct pyramid_plane *plane);
+/* What the examples tell of a chunk with these FLAGS of SIDE and PLANE, (nblocks); NULL:
+ * nothing.  It is of use only in the order of the model's passes. */
+const uint8_t *field_learnt(const struct field_part *p, unsigned flags,
+                            const struct pyramid_plane *plane);
 
 /* Segments of all blocks of V; the arena's, NULL when memory is out. */
 struct residual_segment *field_segments(const struct field_view *v,

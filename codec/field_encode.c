@@ -1,10 +1,10 @@
 /* codec/field_encode.c - the family `field`: the encoder's choices.
  *
- * A field with the pattern is predicted with the model's stencils, which cost nothing,
- * and with stencils of its own; the smaller estimate is coded.  Any other field gets a
- * pyramid of its own.
+ * A field with the pattern is predicted with the model's stencils, which cost nothing, with
+ * stencils of its own, and with plans of its own; any other one with a pyramid of its own.
+ * Estimates know little of what mixing makes of residuals, so all that may win are coded.
  */
-#include "codec/field.h"
+#include "codec/field_guide.h"
 
 #include <math.h>
 #include <string.h>
@@ -131,9 +131,11 @@ attempt_write(const struct field_part *part, const struct attempt *a, struct are
         size_t nsegments;
         struct residual_segment *segment = field_segments(&a->view, a->plane, arena, &nsegments);
         struct mixing_memory *memory = mixing_memory_copy(part->memory, a->view.count, arena);
-        const uint8_t *guide = field_guide(part, a->flags, a->plane);
+        const uint8_t *learnt = field_learnt(part, a->flags, a->plane);
+        struct field_guide guide;
 
-        if (segment == NULL || memory == NULL)
+        if (segment == NULL || memory == NULL
+            || !field_guide_begin(&guide, &a->view, a->plane, learnt, arena))
                 return caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for %zu values", a->view.count);
         bytes_put_u8(side, (uint8_t) a->flags);
         if (!(a->flags & FIELD_SIDE_PATTERN))
@@ -144,14 +146,23 @@ attempt_write(const struct field_part *part, const struct attempt *a, struct are
                 else
                         pyramid_write_plane(&a->plane[i], side);
         }
-        return mixing_memory_encode(memory, a->residual, segment, nsegments,
-                                    guide, side);
+        const struct mixing_guide asked = field_guide_of(&guide);
+        return mixing_memory_encode(memory, a->residual, segment, nsegments, &asked, side);
 }
 
-/* Codes attempt A; OUT keeps the smaller. */
+/* The smallest coding so far, and the best estimate. */
+struct winner {
+        struct bytes side;
+        double       bits;
+};
+
+/* An attempt that is estimated so much larger than the best is not coded. */
+#define CLOSE 1.3
+
+/* Codes attempt A if it may win. */
 static enum caefs_err
 attempt_try(const struct field *f, const struct field_part *part, struct arena *arena,
-            struct attempt *a, struct bytes *out)
+            struct attempt *a, struct winner *w)
 {
         struct arena_mark mark = arena_mark(arena);
         struct bytes      side = { 0 };
@@ -161,14 +172,15 @@ attempt_try(const struct field *f, const struct field_part *part, struct arena *
 
         if (err == CAEFS_OK)
                 err = attempt_code(f, part, grid, hole, arena, a);
-        if (err == CAEFS_OK)
+        if (err == CAEFS_OK && a->bits < CLOSE * w->bits)
                 err = attempt_write(part, a, arena, &side);
         if (err == CAEFS_OK && side.failed)
                 err = caefs_fail(CAEFS_ERR_NOMEM, "field: no memory");
         arena_release(arena, mark);
-        if (err == CAEFS_OK && (out->size == 0 || side.size < out->size)) {
-                struct bytes swap = *out;
-                *out = side;
+        w->bits = fmin(w->bits, a->bits);
+        if (err == CAEFS_OK && side.size > 0 && (w->side.size == 0 || side.size < w->side.size)) {
+                struct bytes swap = w->side;
+                w->side = side;
                 side = swap;
         }
         bytes_free(&side);
@@ -178,7 +190,7 @@ attempt_try(const struct field *f, const struct field_part *part, struct arena *
 /* With plans of its own. */
 static enum caefs_err
 try_free(const struct field *f, const struct field_part *part, struct arena *arena,
-         struct bytes *out)
+         struct winner *w)
 {
         enum caefs_err err = CAEFS_OK;
 
@@ -190,7 +202,7 @@ try_free(const struct field *f, const struct field_part *part, struct arena *are
                 } else {
                         find_rows(f, arena, &a);
                 }
-                err = attempt_try(f, part, arena, &a, out);
+                err = attempt_try(f, part, arena, &a, w);
         }
         return err;
 }
@@ -198,7 +210,7 @@ try_free(const struct field *f, const struct field_part *part, struct arena *are
 /* With the plans of the pattern: the model's stencils, and own ones. */
 static enum caefs_err
 try_guided(const struct field *f, const struct field_part *part, struct arena *arena,
-           struct bytes *out)
+           struct winner *w)
 {
         enum caefs_err err = CAEFS_OK;
 
@@ -209,7 +221,7 @@ try_guided(const struct field *f, const struct field_part *part, struct arena *a
                 };
                 if (effort == EFFORT_FAST)
                         a.flags |= FIELD_SIDE_GIVEN;
-                err = attempt_try(f, part, arena, &a, out);
+                err = attempt_try(f, part, arena, &a, w);
         }
         return err;
 }
@@ -220,13 +232,16 @@ field_encode(const struct field *f, struct arena *arena, struct prediction *out,
         const struct field_part *part = model_part(f->geometry.model, FAMILY_FIELD);
         enum caefs_err err = CAEFS_OK;
 
+        struct winner w = { .bits = INFINITY };
+
         memset(out, 0, sizeof *out);
         if (field_has_pattern(part, &f->geometry))
-                err = try_guided(f, part, arena, &out->side);
+                err = try_guided(f, part, arena, &w);
         if (err == CAEFS_OK)
-                err = try_free(f, part, arena, &out->side);
+                err = try_free(f, part, arena, &w);
         if (err != CAEFS_OK)
-                bytes_free(&out->side);
-        *bits = 8.0 * (double) out->side.size;
+                bytes_free(&w.side);
+        out->side = w.side;
+        *bits = 8.0 * (double) w.side.size;
         return err;
 }

@@ -1,38 +1,9 @@
 /* codec/field_part.c - what `field` keeps in a model, as bytes and back
  * (doc/format.md, "Models"). */
-#include "codec/field.h"
+#include "codec/field_guide.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* A magnitude counts up to this. */
-#define LARGEST_MAGNITUDE 60
-
-/* ---- the guide ---- */
-
-static void
-sums_add(uint64_t *sum, const int32_t *residual, size_t count)
-{
-        for (size_t i = 0; i < count; i++) {
-                uint64_t m = residual[i] < 0 ? 0 - (uint64_t) residual[i] : (uint64_t) residual[i];
-                sum[i] += m < LARGEST_MAGNITUDE ? m : LARGEST_MAGNITUDE;
-        }
-}
-
-/* Classes of the mean magnitude over N examples: 0 for none, then by its logarithm. */
-static void
-guide_of(const uint64_t *sum, size_t n, size_t count, uint8_t *guide)
-{
-        static const uint16_t limit[] = { 1, 5, 10, 18, 32, 64, 128, 256 };      /* in 16ths */
-
-        for (size_t i = 0; i < count; i++) {
-                uint8_t class = 0;
-                while (class < sizeof limit / sizeof limit[0] && 16 * sum[i] >= limit[class] * (uint64_t) n)
-                        class++;
-                guide[i] = class;
-        }
-        guide[count] = 0;
-}
 
 /* ---- the pattern ---- */
 
@@ -118,6 +89,63 @@ parse_pattern(struct cursor *in, struct field_part *p)
 
 /* ---- examples ---- */
 
+/* What has been learnt while examples are written or read. */
+struct lesson {
+        const struct field_view    *view;
+        const struct pyramid_plane *plane;
+        struct residual_segment    *segment;
+        size_t                      nsegments;
+        uint64_t                   *sum;        /* (count) of magnitudes in N examples */
+        uint8_t                    *learnt;     /* their classes */
+        size_t                      n;
+};
+
+static bool
+lesson_begin(struct lesson *l, const struct field_view *v, const struct pyramid_plane *plane,
+             struct arena *arena)
+{
+        *l = (struct lesson) { .view = v, .plane = plane };
+        l->segment = field_segments(v, plane, arena, &l->nsegments);
+        l->sum = arena_array(arena, v->count, sizeof *l->sum);
+        l->learnt = arena_alloc(arena, v->count);
+        if (l->segment == NULL || l->sum == NULL || l->learnt == NULL)
+                return false;
+        memset(l->sum, 0, v->count * sizeof *l->sum);
+        return true;
+}
+
+static void
+lesson_add(struct lesson *l, const int32_t *residual)
+{
+        field_sums_add(l->sum, residual, l->view->count);
+        field_sums_class(l->sum, ++l->n, l->view->count, l->learnt);
+}
+
+/* Codes the next example: RESIDUAL to OUT, or, when OUT is NULL, from IN. */
+static enum caefs_err
+lesson_code(struct lesson *l, struct mixing_memory *memory, const int32_t *residual,
+            struct bytes *out, struct cursor *in)
+{
+        struct arena       arena = { 0 };
+        struct field_guide guide;
+        enum caefs_err     err;
+
+        if (!field_guide_begin(&guide, l->view, l->plane, l->n > 0 ? l->learnt : NULL, &arena)) {
+                err = caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for examples");
+        } else {
+                const struct mixing_guide asked = field_guide_of(&guide);
+                err = out != NULL
+                        ? mixing_memory_encode(memory, residual, l->segment, l->nsegments, &asked,
+                                               out)
+                        : mixing_memory_decode(memory, in, l->segment, l->nsegments, &asked,
+                                               &residual);
+        }
+        if (err == CAEFS_OK)
+                lesson_add(l, residual);
+        arena_free(&arena);
+        return err;
+}
+
 enum caefs_err
 field_examples_write(const struct field_view *v, const struct pyramid_plane *plane,
                      const int32_t *const *residual, size_t nexamples, struct bytes *out)
@@ -125,24 +153,15 @@ field_examples_write(const struct field_view *v, const struct pyramid_plane *pla
         struct arena          arena = { 0 };
         const unsigned        bits = mixing_memory_bits((nexamples + 1) * v->count);
         struct mixing_memory *memory = mixing_memory_make(bits, nexamples * v->count);
-        uint64_t             *sum = arena_array(&arena, v->count, sizeof *sum);
-        uint8_t              *guide = arena_alloc(&arena, v->count + 1);
-        size_t                nsegments;
-        struct residual_segment *segment = field_segments(v, plane, &arena, &nsegments);
+        struct lesson         lesson;
         enum caefs_err        err = CAEFS_OK;
 
-        if (memory == NULL || sum == NULL || guide == NULL || segment == NULL)
+        if (memory == NULL || !lesson_begin(&lesson, v, plane, &arena))
                 err = caefs_fail(CAEFS_ERR_NOMEM, "train: no memory for examples");
-        else
-                memset(sum, 0, v->count * sizeof *sum);
         bytes_put_u8(out, (uint8_t) nexamples);
         bytes_put_u8(out, (uint8_t) bits);
-        for (size_t i = 0; i < nexamples && err == CAEFS_OK; i++) {
-                err = mixing_memory_encode(memory, residual[i], segment, nsegments,
-                                           i > 0 ? guide : NULL, out);
-                sums_add(sum, residual[i], v->count);
-                guide_of(sum, i + 1, v->count, guide);
-        }
+        for (size_t i = 0; i < nexamples && err == CAEFS_OK; i++)
+                err = lesson_code(&lesson, memory, residual[i], out, NULL);
         free(memory);
         arena_free(&arena);
         return err;
@@ -153,30 +172,21 @@ parse_examples(struct cursor *in, struct arena *arena, struct field_part *p)
 {
         const size_t   nexamples = cursor_u8(in), count = p->view.count;
         const unsigned bits = cursor_u8(in);
-        size_t         nsegments;
-        struct residual_segment *segment = field_segments(&p->view, p->plane, arena, &nsegments);
+        struct lesson  lesson;
         enum caefs_err err = CAEFS_OK;
 
         if (in->failed || nexamples > FIELD_MAX_EXAMPLES || nexamples > FIELD_MAX_REMEMBERED / count
             || bits < MIXING_MEMORY_BITS_LEAST || bits > MIXING_MEMORY_BITS_MOST)
                 return caefs_fail(CAEFS_ERR_CORRUPT, "model: examples of fields are malformed");
         p->memory = mixing_memory_make(bits, nexamples * count);
-        uint64_t *sum = arena_array(arena, count, sizeof *sum);
-        if (nexamples > 0)
-                p->guide = malloc(count + 1);
-        if (segment == NULL || p->memory == NULL || sum == NULL
-            || (nexamples > 0 && p->guide == NULL))
+        p->learnt = nexamples > 0 ? malloc(count) : NULL;
+        if (p->memory == NULL || (nexamples > 0 && p->learnt == NULL)
+            || !lesson_begin(&lesson, &p->view, p->plane, arena))
                 return caefs_fail(CAEFS_ERR_NOMEM, "model: no memory for examples");
-        memset(sum, 0, count * sizeof *sum);
-        for (size_t i = 0; i < nexamples && err == CAEFS_OK; i++) {
-                const int32_t *residual;
-                err = mixing_memory_decode(p->memory, in, segment, nsegments,
-                                           i > 0 ? p->guide : NULL, &residual);
-                if (err != CAEFS_OK)
-                        break;
-                sums_add(sum, residual, count);
-                guide_of(sum, i + 1, count, p->guide);
-        }
+        for (size_t i = 0; i < nexamples && err == CAEFS_OK; i++)
+                err = lesson_code(&lesson, p->memory, NULL, NULL, in);
+        if (nexamples > 0 && err == CAEFS_OK)
+                memcpy(p->learnt, lesson.learnt, count);
         p->nexamples = nexamples;
         return err;
 }
@@ -189,7 +199,7 @@ release(void *part)
         struct field_part *p = part;
 
         free(p->plane);
-        free(p->guide);
+        free(p->learnt);
         free(p->memory);
         free(p);
 }

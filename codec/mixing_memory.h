@@ -5,9 +5,8 @@
  * what all before it have taught, and is remembered with them; what repeats in them is
  * found as well.
  *
- * A sequence may have a GUIDE: for each residual, and one behind the last, how large
- * those at the same place were before, in a few classes of the caller's, up to
- * MIXING_GUIDE_LIMIT.  It is another context: coasts and walls stay where they are.
+ * A sequence may have a GUIDE: for each residual two classes that tell how large it is
+ * likely to be, which become contexts.
  *
  * Method: codec/mixer.h.  Some 0.5 to 5 million residuals a second.
  *
@@ -22,10 +21,20 @@
 #define MIXING_MEMORY_ROOM ((size_t) 1 << 20)   /* residuals, at most */
 #define MIXING_MEMORY_BITS_LEAST 10             /* size of its tables, a logarithm */
 #define MIXING_MEMORY_BITS_MOST  18
-#define MIXING_GUIDE_LIMIT 15
 #define MIXING_MEMORY_SLACK 16          /* integers behind a decoded sequence that may be read */
 
 struct mixing_memory;
+
+/* Called once for each segment, in order. */
+struct mixing_guide {
+        const uint8_t *class;           /* (count + 1): the first class in the low four bits of
+                                         * each byte, the second in the others; 0 behind the
+                                         * last of a segment while that is coded */
+        /* Makes the classes of the next segment; R: the residuals of those before it.  False
+         * when they tell nothing. */
+        bool (*before)(void *context, const int32_t *r);
+        void          *context;
+};
 
 /* The size of tables that suits COUNT residuals. */
 unsigned mixing_memory_bits(size_t count);
@@ -38,15 +47,15 @@ struct mixing_memory *mixing_memory_make(unsigned bits, size_t room);
 struct mixing_memory *mixing_memory_copy(const struct mixing_memory *from, size_t more,
                                          struct arena *arena);
 
-/* Appends the coding of R, (sum of counts), to OUT. */
+/* Appends the coding of R, (sum of counts), to OUT.  GUIDE may be NULL. */
 enum caefs_err mixing_memory_encode(struct mixing_memory *m, const int32_t *r,
                                     const struct residual_segment *segment, size_t nsegments,
-                                    const uint8_t *guide, struct bytes *out);
+                                    const struct mixing_guide *guide, struct bytes *out);
 
 /* Reads IN, which is not trusted, up to the end of the coding.  *R, (sum of counts) and
  * MIXING_MEMORY_SLACK more of any value, is the memory's. */
 enum caefs_err mixing_memory_decode(struct mixing_memory *m, struct cursor *in,
                                     const struct residual_segment *segment, size_t nsegments,
-                                    const uint8_t *guide, const int32_t **r);
+                                    const struct mixing_guide *guide, const int32_t **r);
 
 #endif

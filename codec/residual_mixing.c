@@ -81,9 +81,10 @@ struct place {
         unsigned                match_length;
         uint32_t                rolling;        /* hash of the last MATCH_LONG codes */
         uint32_t                missed;         /* a bit for each of the last forecasts */
-        const uint8_t          *guide;          /* of the residual at GUIDE_START and on, and
-                                                 * one behind the last; or NULL */
-        size_t                  guide_start;
+        const struct mixing_guide *guide;       /* of this sequence, or NULL */
+        const uint8_t          *class;          /* by the guide, of the residual at START; NULL:
+                                                 * nothing is told of this segment */
+        size_t                  start;          /* of this sequence */
 };
 
 MIXER_INLINE bool
@@ -181,17 +182,20 @@ set_exact_contexts(struct mixer *m, const struct place *p, bool row)
         m->context[10] = mixer_hash(mixer_hash(left, exact(p, row ? p->row : 4)), 100);
 }
 
-/* Where earlier sequences had large residuals, this one will, too. */
+/* How large the residual is likely to be, as the guide says. */
 MIXER_INLINE void
 set_guided_contexts(struct mixer *m, const struct place *p, unsigned level, unsigned near)
 {
-        const uint8_t *g = p->guide + (p->at - p->guide_start);
-        unsigned beside = g[1] + (p->at > p->segment_start ? g[-1] : 0u);
+        const uint8_t *g = p->class + (p->at - p->start);
+        unsigned first = g[0] & 15, second = g[0] >> 4;
+        unsigned beside = (g[1] & 15u) + (p->at > p->segment_start ? g[-1] & 15u : 0u);
 
-        m->context[4] = mixer_hash(mixer_hash(g[0], level), 334);
+        m->context[4] = mixer_hash(mixer_hash(first * 32u + beside, at_most(level, 7)), 334);
         if (m->match_context == 0)
-                m->context[6] = mixer_hash(g[0] * 4096u + near, 335);
-        m->context[9] = mixer_hash(mixer_hash(g[0] * 32u + beside, level), 333);
+                m->context[6] = mixer_hash(second * 4096u + near, 335);
+        m->context[9] = mixer_hash(mixer_hash(g[0], at_most(level, 11)), 333);
+        unsigned told = first > second / 2 ? first : second / 2;
+        m->select = at_most(level, 7) * 4 + at_most(told / 2, 3);
 }
 
 /* The contexts of the residual at P. */
@@ -247,7 +251,7 @@ set_contexts(struct mixer *m, struct place *p, int64_t foretold)
         set_exact_contexts(m, p, row);
         m->select = at_most(level, 31);
         m->match_context = trust;
-        if (p->guide != NULL)
+        if (p->class != NULL)
                 set_guided_contexts(m, p, level, at_most(magnitude(left), 3) * 64 +
                                                  at_most(magnitude(above), 3));
 }
@@ -441,13 +445,15 @@ set_block_contexts(struct mixer *m, const struct place *p, uint32_t history, siz
         for (unsigned k = MIXER_TRUSTED; k < MIXER_MODELS; k++)
                 m->context[k] = mixer_hash(k << 20, (history & 3) << 2 | above);
         m->select = above * 8 + (history & 7);
-        if (p->guide != NULL) {
-                const uint8_t *g = p->guide + (p->at - p->guide_start);
-                unsigned most = 0;
-                for (size_t i = 0; i < n; i++)
-                        most = g[i] > most ? g[i] : most;
-                m->context[3] = mixer_hash(12u << 20, most << 2 | above);
-                m->context[6] = mixer_hash(13u << 20, most << 3 | (history & 7));
+        if (p->class != NULL) {
+                const uint8_t *g = p->class + (p->at - p->start);
+                unsigned first = 0, second = 0;
+                for (size_t i = 0; i < n; i++) {
+                        first = (g[i] & 15u) > first ? g[i] & 15u : first;
+                        second = g[i] >> 4 > second ? g[i] >> 4 : second;
+                }
+                m->context[3] = mixer_hash(12u << 20, (first << 4 | second) << 2 | above);
+                m->context[6] = mixer_hash(13u << 20, (first << 4 | second) << 3 | (history & 7));
         }
 }
 
@@ -510,6 +516,13 @@ code_hidden_row(struct stream *s, struct place *p)
         p->hidden_row = HIDDEN_ROW_LEAST << found;
 }
 
+/* The residuals of this sequence so far. */
+static inline const int32_t *
+sequence_of(const struct place *p)
+{
+        return (const int32_t *) p->r->value + p->start;
+}
+
 MIXER_INLINE void
 code_all(struct stream *s, struct place *p)
 {
@@ -520,6 +533,9 @@ code_all(struct stream *s, struct place *p)
                 p->segment_start = p->at;
                 p->row = p->hidden_row != 0 ? p->hidden_row : segment->row;
                 p->kind = segment->kind;
+                p->class = NULL;
+                if (p->guide != NULL && p->guide->before(p->guide->context, sequence_of(p)))
+                        p->class = p->guide->class;
                 for (size_t left = segment->count; left > 0;) {
                         size_t n = left < BLOCK ? left : BLOCK;
                         code_block(s, p, n, &history);
@@ -807,7 +823,7 @@ mixing_memory_copy(const struct mixing_memory *from, size_t more, struct arena *
 /* What is to be coded next; false when there is no room for it. */
 static bool
 memory_begin(struct mixing_memory *m, const struct residual_segment *segment, size_t nsegments,
-             const uint8_t *guide, size_t *count)
+             const struct mixing_guide *guide, size_t *count)
 {
         *count = 0;
         for (size_t i = 0; i < nsegments; i++)
@@ -818,14 +834,14 @@ memory_begin(struct mixing_memory *m, const struct residual_segment *segment, si
         m->all.nsegments = nsegments;
         m->all.count = m->place.at + *count;
         m->place.guide = guide;
-        m->place.guide_start = m->place.at;
+        m->place.start = m->place.at;
         return true;
 }
 
 enum caefs_err
 mixing_memory_encode(struct mixing_memory *m, const int32_t *r,
                      const struct residual_segment *segment, size_t nsegments,
-                     const uint8_t *guide, struct bytes *out)
+                     const struct mixing_guide *guide, struct bytes *out)
 {
         size_t count;
 
@@ -842,7 +858,7 @@ mixing_memory_encode(struct mixing_memory *m, const int32_t *r,
 enum caefs_err
 mixing_memory_decode(struct mixing_memory *m, struct cursor *in,
                      const struct residual_segment *segment, size_t nsegments,
-                     const uint8_t *guide, const int32_t **r)
+                     const struct mixing_guide *guide, const int32_t **r)
 {
         size_t count, at = m->place.at;
 
