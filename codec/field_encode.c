@@ -2,11 +2,10 @@
  *
  * A field with the pattern is predicted with the model's stencils, which cost nothing, with
  * stencils of its own, and with plans of its own; any other one with a pyramid of its own.
- * Estimates know little of what mixing makes of residuals, so all that may win are coded.
+ * Estimates know little of what mixing makes of residuals, so all of these are coded.
  */
 #include "codec/field_guide.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "codec/model.h"
@@ -23,7 +22,6 @@ struct attempt {
         struct field_view     view;
         struct pyramid_plane *plane;            /* (nblocks) */
         int32_t              *residual;         /* (view.count), and room for ROWS_LANES */
-        double                bits;
 };
 
 bool
@@ -37,17 +35,6 @@ field_applies(const struct field *f)
                 && g->count <= FIELD_MAX_VALUES;
 }
 
-static double
-plane_bits(const struct attempt *a, size_t block)
-{
-        struct bytes side = { 0 };
-
-        pyramid_write_plane(&a->plane[block], &side);
-        double bits = 8.0 * (double) side.size;
-        bytes_free(&side);
-        return bits;
-}
-
 /* Predicts all blocks of A's view.  GRID and HOLE, or NULL, hold (view.count) values. */
 static enum caefs_err
 attempt_code(const struct field *f, const struct field_part *part, const int32_t *grid,
@@ -59,7 +46,6 @@ attempt_code(const struct field *f, const struct field_part *part, const int32_t
         a->residual = arena_array(arena, a->view.count + ROWS_LANES, sizeof *a->residual);
         if (a->plane == NULL || a->residual == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for %zu values", a->view.count);
-        a->bits = 0;
         for (size_t i = 0, at = 0; i < a->view.nblocks && err == CAEFS_OK; i++) {
                 struct pyramid_array array = {
                         .value = grid + at, .hole = hole != NULL ? hole + at : NULL,
@@ -67,10 +53,8 @@ attempt_code(const struct field *f, const struct field_part *part, const int32_t
                         .plan = a->guided ? &part->plane[i].plan : NULL,
                         .given = a->flags & FIELD_SIDE_GIVEN ? &part->plane[i] : NULL,
                 };
-                double bits = 0;
                 memcpy(array.extent, a->view.block[i].extent, sizeof array.extent);
-                err = pyramid_code(&array, arena, &a->plane[i], a->residual + at, &bits);
-                a->bits += bits - (array.given != NULL && err == CAEFS_OK ? plane_bits(a, i) : 0);
+                err = pyramid_code(&array, arena, &a->plane[i], a->residual + at);
                 at += a->view.block[i].count;
         }
         return err;
@@ -150,19 +134,10 @@ attempt_write(const struct field_part *part, const struct attempt *a, struct are
         return mixing_memory_encode(memory, a->residual, segment, nsegments, &asked, side);
 }
 
-/* The smallest coding so far, and the best estimate. */
-struct winner {
-        struct bytes side;
-        double       bits;
-};
-
-/* An attempt that is estimated so much larger than the best is not coded. */
-#define CLOSE 1.3
-
-/* Codes attempt A if it may win. */
+/* Codes attempt A; OUT keeps the smaller. */
 static enum caefs_err
 attempt_try(const struct field *f, const struct field_part *part, struct arena *arena,
-            struct attempt *a, struct winner *w)
+            struct attempt *a, struct bytes *out)
 {
         struct arena_mark mark = arena_mark(arena);
         struct bytes      side = { 0 };
@@ -172,15 +147,14 @@ attempt_try(const struct field *f, const struct field_part *part, struct arena *
 
         if (err == CAEFS_OK)
                 err = attempt_code(f, part, grid, hole, arena, a);
-        if (err == CAEFS_OK && a->bits < CLOSE * w->bits)
+        if (err == CAEFS_OK)
                 err = attempt_write(part, a, arena, &side);
         if (err == CAEFS_OK && side.failed)
                 err = caefs_fail(CAEFS_ERR_NOMEM, "field: no memory");
         arena_release(arena, mark);
-        w->bits = fmin(w->bits, a->bits);
-        if (err == CAEFS_OK && side.size > 0 && (w->side.size == 0 || side.size < w->side.size)) {
-                struct bytes swap = w->side;
-                w->side = side;
+        if (err == CAEFS_OK && (out->size == 0 || side.size < out->size)) {
+                struct bytes swap = *out;
+                *out = side;
                 side = swap;
         }
         bytes_free(&side);
@@ -190,7 +164,7 @@ attempt_try(const struct field *f, const struct field_part *part, struct arena *
 /* With plans of its own. */
 static enum caefs_err
 try_free(const struct field *f, const struct field_part *part, struct arena *arena,
-         struct winner *w)
+         struct bytes *out)
 {
         enum caefs_err err = CAEFS_OK;
 
@@ -202,7 +176,7 @@ try_free(const struct field *f, const struct field_part *part, struct arena *are
                 } else {
                         find_rows(f, arena, &a);
                 }
-                err = attempt_try(f, part, arena, &a, w);
+                err = attempt_try(f, part, arena, &a, out);
         }
         return err;
 }
@@ -210,7 +184,7 @@ try_free(const struct field *f, const struct field_part *part, struct arena *are
 /* With the plans of the pattern: the model's stencils, and own ones. */
 static enum caefs_err
 try_guided(const struct field *f, const struct field_part *part, struct arena *arena,
-           struct winner *w)
+           struct bytes *out)
 {
         enum caefs_err err = CAEFS_OK;
 
@@ -221,7 +195,7 @@ try_guided(const struct field *f, const struct field_part *part, struct arena *a
                 };
                 if (effort == EFFORT_FAST)
                         a.flags |= FIELD_SIDE_GIVEN;
-                err = attempt_try(f, part, arena, &a, w);
+                err = attempt_try(f, part, arena, &a, out);
         }
         return err;
 }
@@ -232,16 +206,14 @@ field_encode(const struct field *f, struct arena *arena, struct prediction *out,
         const struct field_part *part = model_part(f->geometry.model, FAMILY_FIELD);
         enum caefs_err err = CAEFS_OK;
 
-        struct winner w = { .bits = INFINITY };
 
         memset(out, 0, sizeof *out);
         if (field_has_pattern(part, &f->geometry))
-                err = try_guided(f, part, arena, &w);
+                err = try_guided(f, part, arena, &out->side);
         if (err == CAEFS_OK)
-                err = try_free(f, part, arena, &w);
+                err = try_free(f, part, arena, &out->side);
         if (err != CAEFS_OK)
-                bytes_free(&w.side);
-        out->side = w.side;
-        *bits = 8.0 * (double) w.side.size;
+                bytes_free(&out->side);
+        *bits = 8.0 * (double) out->side.size;
         return err;
 }

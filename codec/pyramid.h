@@ -83,10 +83,10 @@ struct pyramid_array {
         const struct pyramid_plane *given;      /* whose stencils, and plan, to use; or NULL */
 };
 
-/* PLANE and RESIDUAL (room for ROWS_LANES more) from A; *BITS becomes the estimate of both.
- * PLANE's base is the middle of the values. */
+/* PLANE and RESIDUAL (room for ROWS_LANES more) from A.  PLANE's base is the middle of the
+ * values. */
 enum caefs_err pyramid_code(const struct pyramid_array *a, struct arena *arena,
-                            struct pyramid_plane *plane, int32_t *residual, double *bits);
+                            struct pyramid_plane *plane, int32_t *residual);
 
 /* ---- codec/pyramid_fit.c: the encoder's choice of a stencil ---- */
 

@@ -376,7 +376,7 @@ load_plane(const struct field *f, const struct pyramid_view *v, size_t index, in
 
 enum caefs_err
 pyramid_code(const struct pyramid_array *a, struct arena *arena, struct pyramid_plane *plane,
-             int32_t *residual, double *bits)
+             int32_t *residual)
 {
         struct arena_mark mark = arena_mark(arena);
         struct coder c = { .step = a->step, .effort = a->effort, .hole = a->hole };
@@ -403,7 +403,6 @@ pyramid_code(const struct pyramid_array *a, struct arena *arena, struct pyramid_
                 if (err == CAEFS_OK)
                         err = code_plane(&c, &plan, arena);
                 *plane = *c.plane;
-                *bits = c.bits;
         }
         arena_release(arena, mark);
         return err;

@@ -160,10 +160,8 @@ code_field(struct lesson *l, size_t k, bool find)
                         .value = l->grid[k] + at, .hole = l->hole[k] + at, .step = GRID_STEP,
                         .effort = EFFORT_MAX, .plan = find ? NULL : &l->plane[i].plan,
                 };
-                double bits;
                 memcpy(a.extent, l->view.block[i].extent, sizeof a.extent);
-                err = pyramid_code(&a, &l->arena, find ? &l->plane[i] : own, l->residual[k] + at,
-                                   &bits);
+                err = pyramid_code(&a, &l->arena, find ? &l->plane[i] : own, l->residual[k] + at);
                 at += l->view.block[i].count;
         }
         return err;

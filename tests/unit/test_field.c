@@ -53,9 +53,8 @@ learn(const struct shape *shape, const struct field_view *view, size_t nexamples
                                 .given = k > 0 ? &plane[i] : NULL,
                         };
                         struct pyramid_plane p;
-                        double bits;
                         memcpy(a.extent, view->block[i].extent, sizeof a.extent);
-                        assert_int_equal(pyramid_code(&a, &arena, &p, residual[k] + at, &bits),
+                        assert_int_equal(pyramid_code(&a, &arena, &p, residual[k] + at),
                                          CAEFS_OK);
                         plane[i] = p;
                         at += view->block[i].count;
