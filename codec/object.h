@@ -29,8 +29,9 @@
  *
  * Chunks are measured in bytes, so narrow types have more values in one: eight million of
  * int8 at max take 1.3 GiB.  What is fixed are adaptive models and dictionaries.  A bound
- * relative to the range of columns adds 24 bytes for each, a rewrite about three chunks, a
- * key what it takes to decode it and four chunks.
+ * relative to the range of columns adds 24 bytes for each, a rewrite about three chunks.  A key
+ * adds what it takes to decode it, and 10 MiB (fast) or 100 MiB (balanced) to the encoding of
+ * a float32 chunk of usual size: what is left of the chunk is predicted as often as the chunk.
  * tests/unit/test_memory.c holds the code to this.
  *
  * Thread safety: a struct object is immutable after object_open() and may be
