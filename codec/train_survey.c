@@ -3,7 +3,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "codec/predict.h"
 #include "codec/train_pieces.h"
 #include "codec/train_run.h"
 #include "codec/value.h"
@@ -69,6 +71,19 @@ train_lead_name(enum train_lead lead)
         static const char *const names[TRAIN_LEADS] = { "none", "earlier", "columns", "repeats" };
 
         return names[lead];
+}
+
+const char *
+train_lead_family(enum train_lead lead)
+{
+        static const char *const names[TRAIN_LEADS] = { NULL, "field", "table", "echo" };
+
+        for (int i = 0; names[lead] != NULL && i < FAMILY_LIMIT; i++) {
+                const struct family_methods *f = family_by_number((unsigned) i);
+                if (f != NULL && strcmp(f->name, names[lead]) == 0 && train_knows(i))
+                        return f->name;
+        }
+        return NULL;
 }
 
 /* ---- moments ---- */
@@ -540,7 +555,7 @@ choose_lead(struct surveying *s)
 
         for (int lead = TRAIN_LEAD_NONE + 1; lead < TRAIN_LEADS; lead++) {
                 const double promise = promise_of(o, (enum train_lead) lead);
-                if (promise < least) {
+                if (promise < least && train_lead_family((enum train_lead) lead) != NULL) {
                         least = promise;
                         o->lead = (enum train_lead) lead;
                 }

@@ -46,7 +46,7 @@ struct train_survey {
         double   stored;                /* by the encoder, without a model */
         double   repeated;              /* share of values that stood in an earlier array so */
 
-        enum train_lead lead;           /* the most promising */
+        enum train_lead lead;           /* the most promising that a family learns */
         double   ratio;                 /* untrained, of the sample */
         double   ratio_expected;        /* with a model; the same where none is likely to pay */
         double   proportion;            /* of the data to learn from, 0 to 1 */
@@ -60,6 +60,9 @@ enum caefs_err train_survey(const struct train_input *input, size_t ninputs,
 
 /* "earlier" ...: a static word; "none". */
 const char *train_lead_name(enum train_lead lead);
+
+/* The family that learns it; NULL: none does. */
+const char *train_lead_family(enum train_lead lead);
 
 /* The guidance alone: values from COUNT on, and the two halves' coefficients of variation. */
 double train_proportion(double cv, double cv_first, double cv_rest, uint64_t count,

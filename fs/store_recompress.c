@@ -176,9 +176,9 @@ is_wanted(const struct again *a, const struct meta_object *now,
 {
         const bool frees = a->old.model != 0 && a->old.model != a->model && !a->plan.is_exact;
 
-        /* What others refer to would stay beside it. */
+        /* What others refer to would stay beside it, until they have moved as well. */
         if (a->dependents > 0)
-                return wanted->has_bound;
+                return wanted->has_bound || frees;
         return now->stored_bytes < a->old.stored_bytes || wanted->has_bound || frees;
 }
 

@@ -54,7 +54,7 @@ static json_t *as_json(const char *directory, size_t narrays, const char *bound,
 {
         return json_pack(
                 "{s:s, s:I, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
-                " s:o, s:o, s:s, s:o, s:o, s:o, s:s, s:o}",
+                " s:o, s:o, s:s, s:s?, s:o, s:o, s:o, s:s, s:o}",
                 "directory", directory,
                 "arrays", (json_int_t)narrays,
                 "bound", bound,
@@ -71,6 +71,7 @@ static json_t *as_json(const char *directory, size_t narrays, const char *bound,
                 "repeated", real(s->repeated),
                 "stored_bits", real(s->stored),
                 "lead", train_lead_name(s->lead),
+                "family", train_lead_family(s->lead),
                 "ratio", real(s->ratio),
                 "ratio_expected", real(s->ratio_expected),
                 "proportion", real(s->proportion),
@@ -92,8 +93,9 @@ static void print_lead(const struct train_survey *s)
                 printf("  a model is not likely to pay: nothing seen that neighbours "
                        "do not tell\n");
         else
-                printf("  a model is likely to pay, %.2fx to about %.2fx: %s\n",
-                       s->ratio, s->ratio_expected, knows[s->lead]);
+                printf("  a model is likely to pay (%s), %.2fx to about %.2fx: %s\n",
+                       train_lead_family(s->lead), s->ratio, s->ratio_expected,
+                       knows[s->lead]);
 }
 
 static void print_text(const char *directory, size_t narrays, const char *bound,
