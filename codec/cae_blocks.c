@@ -1,6 +1,8 @@
 /* codec/cae_blocks.c - normalisation, and the two networks on a chunk's blocks. */
 #include "codec/cae_blocks.h"
 
+#include "codec/network_lanes.h"
+
 /* Blocks that go through a network at once: bounds the memory, not the result. */
 #define BATCH_BLOCKS 256
 
@@ -165,29 +167,29 @@ cae_blocks_encode(const struct cae_blocks *b, const int32_t *grid, struct arena 
         return err;
 }
 
-static void
-place_one(const struct normaliser *n, const int32_t *sum, size_t count, int32_t *predicted)
+static struct lanes_scale
+scale_of(const struct normaliser *n)
 {
-        const int64_t multiplier = n->multiplier;
-        const int64_t half = (int64_t) 1 << (n->shift - 1);
-        const unsigned shift = n->shift;
-        const uint32_t low = (uint32_t) n->low;
-
-        for (size_t i = 0; i < count; i++)
-                predicted[i] = (int32_t) (low + (uint32_t) ((sum[i] * multiplier + half) >> shift));
+        return (struct lanes_scale) {
+                .multiplier = n->multiplier, .shift = n->shift, .low = (uint32_t) n->low,
+        };
 }
 
 void
 cae_blocks_place(const struct cae_blocks *b, const int32_t *sum, size_t first, size_t n,
                  int32_t *predicted)
 {
+        const struct network_lanes *lanes = network_lanes();
+        struct lanes_scale scale = scale_of(&b->normaliser[0]);
+        size_t column = first % b->ncolumns;
+
         if (b->ncolumns == 1) {
-                place_one(&b->normaliser[0], sum, n, predicted);
+                lanes->place(&scale, sum, predicted, n);
                 return;
         }
-        size_t column = first % b->ncolumns;
         for (size_t i = 0; i < n; i++) {
-                place_one(&b->normaliser[column], sum + i, 1, predicted + i);
+                scale = scale_of(&b->normaliser[column]);
+                lanes->place(&scale, sum + i, predicted + i, 1);
                 column = column + 1 == b->ncolumns ? 0 : column + 1;
         }
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "codec/matrix.h"
+#include "codec/network_lanes.h"
 
 /* Rows run at once: the widest layer of a batch stays in the second-level cache. */
 #define BATCH_ROWS 64
@@ -151,6 +152,7 @@ autoencoder_latent_max(const struct autoencoder *a)
 /* Buffers of one batch: (BATCH_ROWS, widest layer, padded) each. */
 struct scratch {
         matrix_multiply *multiply;
+        const struct network_lanes *lanes;
         float           *activation;
         float           *product;
         int32_t         *sum;
@@ -175,8 +177,7 @@ accumulate(const struct connection *c, const float *weight, int32_t scale, const
                         .c = s->product, .c_row = columns,
                 };
                 s->multiply(&p);
-                for (size_t i = 0; i < n; i++)
-                        s->sum[i] += (int32_t) s->product[i] * scale;
+                s->lanes->accumulate(s->product, scale, s->sum, n);
         }
 }
 
@@ -253,6 +254,7 @@ network_run(const struct connection *connection, unsigned nconnections, const fl
         widest = matrix_padded(widest);
         struct scratch s = {
                 .multiply = matrix_multiply_here(),
+                .lanes = network_lanes(),
                 .activation = arena_array(arena, BATCH_ROWS * widest, sizeof(float)),
                 .product = arena_array(arena, BATCH_ROWS * widest, sizeof(float)),
                 .sum = arena_array(arena, BATCH_ROWS * widest, sizeof(int32_t)),

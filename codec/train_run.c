@@ -28,8 +28,8 @@
 /* A loss must fall by this factor to count as progress. */
 #define PROGRESS 0.999
 
-/* Floating-point operations a second that the number of epochs is planned with: what
- * a busy core of ten years ago gives. */
+/* Floating-point operations a second that the number of epochs is planned with: what a
+ * fifth of a core gives. */
 #define PLANNED_RATE 24e9
 
 /* Blocks of a minibatch at most, and the steps that a training should have. */
