@@ -3,6 +3,7 @@
  * Pieces with the same number of columns are one table.  Three sorts of predictors are
  * fitted to each, and the one that leaves fewest bits is kept: within rows alone, by
  * reference rows, and, for a matrix that has far more columns than rows, transposed.
+ * The clock is looked at between tables only.
  */
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "codec/table_fit.h"
 #include "codec/train_family.h"
+#include "codec/train_run.h"
 #include "codec/value.h"
 
 #define LEAST_ROWS   32
@@ -201,6 +203,8 @@ learn(const struct training *t, bool everything, struct bytes *out)
                 .pieces = t->pieces, .scope = t->options->scope,
                 .n = t->pieces->nlearnt + (everything ? t->pieces->nheld : 0),
         };
+        /* A part that has shown its worth may take as long again to be completed. */
+        const double end = t->deadline + (everything ? t->options->time_limit : 0);
         struct table_part *part = calloc(1, sizeof *part);
         struct arena arena = { 0 };
         enum caefs_err err = part == NULL
@@ -212,6 +216,8 @@ learn(const struct training *t, bool everything, struct bytes *out)
                 struct gathered g;
                 if (columns_at(&all, i) < 2 || seen_before(&all, i))
                         continue;
+                if (part->npredictors > 0 && train_clock() >= end)
+                        break;
                 err = gather(&all, i, &arena, &g);
                 if (err == CAEFS_OK)
                         err = fit_gathered(&g, &arena, part);
