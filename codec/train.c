@@ -16,12 +16,12 @@
  * comes cheaper than what it has not. */
 #define MAX_SEEN ((uint64_t) 4 << 20)
 
-/* By ascending number: the order of parts in a model. */
+/* In the order in which they learn: the autoencoder may take all the time that is left. */
 static const struct trainable *const trainables[] = {
-        &trainable_cae,
-        &trainable_echo,
         &trainable_field,
         &trainable_table,
+        &trainable_echo,
+        &trainable_cae,
 };
 #define NTRAINABLES (sizeof trainables / sizeof *trainables)
 
@@ -127,9 +127,13 @@ build(const struct selection *s, const struct candidate *extra, struct model **o
 
         for (size_t i = 0; i < s->training->pieces->nlearnt; i++)
                 info.train_values += s->training->pieces->learnt[i].count;
-        for (size_t i = 0; i < s->ncandidates; i++)
-                if (s->candidate[i].chosen || &s->candidate[i] == extra)
-                        parts[n++] = s->candidate[i].part;
+        /* by ascending number */
+        for (int family = 0; family < FAMILY_LIMIT; family++)
+                for (size_t i = 0; i < s->ncandidates; i++) {
+                        const struct candidate *c = &s->candidate[i];
+                        if (c->part.family == family && (c->chosen || c == extra))
+                                parts[n++] = c->part;
+                }
         return model_build(&info, parts, n, out);
 }
 

@@ -14,8 +14,9 @@
 #include "codec/grid_fit.h"
 #include "codec/train_run.h"
 
-/* Held pieces that are tried, evenly from all. */
+/* Held pieces that are tried, evenly from all, and about how many values. */
 #define TRIED_PIECES 6
+#define TRIED_VALUES ((size_t) 1 << 18)
 
 /* Reading gets slower: what must be saved at least. */
 #define LEAST_SAVING 0.03
@@ -211,13 +212,15 @@ try_part(const struct training *t, const struct bytes *part, double *total)
         const size_t stride = (p->nheld + TRIED_PIECES - 1) / TRIED_PIECES;
         struct model *m = NULL;
         uint64_t raw = 0, took = 0;
+        size_t values = 0;
         enum caefs_err err = part->size > 0 ? model_build(&info, &parts, 1, &m) : CAEFS_OK;
 
-        for (size_t i = 0; i < p->nheld && err == CAEFS_OK; i += stride) {
+        for (size_t i = 0; i < p->nheld && values < TRIED_VALUES && err == CAEFS_OK; i += stride) {
                 struct bytes coded = { 0 };
                 err = train_piece_encode(&p->held[i], t->options, m, &coded, NULL);
                 took += coded.size;
                 raw += train_piece_bytes(&p->held[i]);
+                values += p->held[i].count;
                 bytes_free(&coded);
         }
         *total = (raw > 0 ? (double) took * (double) all / (double) raw : 0) + (double) part->size;
