@@ -532,19 +532,23 @@ survey_piece(struct surveying *s, const struct train_piece *p, const struct trai
 /* ---- what follows from it ---- */
 
 /* The share of its bytes that the data would keep.  These entropies are of a simpler coder
- * than the encoder: where that does better than the lead alone, less is promised. */
+ * than the encoder: what that does better than neighbours alone it knows from elsewhere
+ * already, from farther back in the same array for one, and less is promised. */
 static double
 promise_of(const struct train_survey *o, enum train_lead lead)
 {
         const double bits = o->entropy_lead[lead];
         double saved;
 
-        if (lead == TRAIN_LEAD_REPEATS)
-                return o->repeated > LEAST_REPEATED ? 1 - 0.9 * o->repeated : 1;
-        if (bits <= 0 || o->entropy_neighbours <= 0)
+        if (o->entropy_neighbours <= 0)
                 return 1;
-        saved = 1 - bits / o->entropy_neighbours;
-        return saved <= 0 ? 1 : 1 - saved * (bits > o->stored ? o->stored / bits : 1);
+        if (lead == TRAIN_LEAD_REPEATS)
+                saved = o->repeated > LEAST_REPEATED ? 0.9 * o->repeated : 0;
+        else
+                saved = bits > 0 ? 1 - bits / o->entropy_neighbours : 0;
+        if (o->stored < o->entropy_neighbours && lead != TRAIN_LEAD_COLUMNS)
+                saved *= o->stored / o->entropy_neighbours;
+        return saved <= 0 ? 1 : 1 - saved;
 }
 
 static void
