@@ -93,7 +93,7 @@ train --json --target-ratio 1.01 "${quick[@]}" --out "$tmp/t" "$tmp/blocks.npy" 
 grep -q 'target is reached' "$tmp/json" || fail "the target: $(cat "$tmp/json")"
 
 # The record: data by its hash, options, losses, what each family reached, lineage.
-train --json "${quick[@]}" --from "$tmp/a" --out "$tmp/r" "$tmp/blocks.npy" >"$tmp/json"
+train --json "${quick[@]}" --family cae --from "$tmp/a" --out "$tmp/r" "$tmp/blocks.npy" >"$tmp/json"
 "$PYTHON" - "$tmp/json" <<'EOF' || fail "the record: $(cat "$tmp/json")"
 import json, sys
 r = json.load(open(sys.argv[1]))
@@ -118,7 +118,7 @@ LC_ALL=C "$CAEFS" train --progress always --bound pwrel:0.1 "${quick[@]}" --fami
 
 # The page: well formed, nothing from elsewhere, plots and pictures of what was measured;
 # written also when nothing pays; the columns of a table one by one.
-train -q "${quick[@]}" --out "$tmp/p" --report "$tmp/fields.html" "$tmp/blocks.npy"
+train -q "${quick[@]}" --family cae --out "$tmp/p" --report "$tmp/fields.html" "$tmp/blocks.npy"
 "$CAEFS" train -q --progress never --bound rel:1e-2 --scope column --time-limit 3 --epochs 3 \
     --out "$tmp/p2" --report "$tmp/table.html" "$tmp/table.npy"
 "$PYTHON" - "$tmp" <<'EOF' || fail "the report"
