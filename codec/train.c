@@ -291,7 +291,8 @@ begin_family(struct watching *w, const struct training *t, int family)
         if (wanted != 0 && wanted != family)
                 return false;
         w->family = family;
-        return watch_family(w, &p);
+        /* One that was asked for learns a little in any case: there must be a best so far. */
+        return watch_family(w, &p) || wanted == family;
 }
 
 static bool
