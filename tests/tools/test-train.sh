@@ -12,7 +12,7 @@
 requires_python
 
 "$PYTHON" - "$tmp" <<'EOF'
-import sys, numpy as np
+import os, sys, numpy as np
 r = np.random.default_rng(1)
 def blocks(n):
     shape = np.abs(np.sin(np.arange(64) * 12.9898) * 43758.5453) % 1 + 0.5
@@ -20,7 +20,8 @@ def blocks(n):
     return (level * shape ** level).ravel().astype("f4")
 np.save(sys.argv[1] + "/blocks.npy", blocks(8000))
 np.save(sys.argv[1] + "/more.npy", blocks(800))
-np.save(sys.argv[1] + "/table.npy", r.standard_normal((4000, 6)) * [1, 10, 100, 1, 0, 1])
+os.mkdir(sys.argv[1] + "/tables")
+np.save(sys.argv[1] + "/tables/t.npy", r.standard_normal((4000, 6)) * [1, 10, 100, 1, 0, 1])
 np.save(sys.argv[1] + "/noise.npy", r.standard_normal(60000))
 blocks(2000).tofile(sys.argv[1] + "/raw.bin")
 open(sys.argv[1] + "/text", "w").write("no numbers here\n" * 1000)
@@ -120,7 +121,7 @@ LC_ALL=C "$CAEFS" train --progress always --bound pwrel:0.1 "${quick[@]}" --fami
 # written also when nothing pays; the columns of a table one by one.
 train -q "${quick[@]}" --family cae --out "$tmp/p" --report "$tmp/fields.html" "$tmp/blocks.npy"
 "$CAEFS" train -q --progress never --bound rel:1e-2 --scope column --time-limit 3 --epochs 3 \
-    --out "$tmp/p2" --report "$tmp/table.html" "$tmp/table.npy"
+    --out "$tmp/p2" --report "$tmp/table.html" "$tmp/tables"
 "$PYTHON" - "$tmp" <<'EOF' || fail "the report"
 import base64, html.parser, re, struct, sys, zlib
 class Page(html.parser.HTMLParser):
