@@ -230,11 +230,14 @@ cut_input(struct cutting *c, const struct train_input *in, bool alone, const dou
                 / dtype_size(in->region.dtype);
         const size_t unit = unit_of(in, c->options->scope, limit / 2);
         size_t length = limit < unit ? unit : limit / unit * unit;
+        size_t slack = length / 2, count;       /* as with chunks: codec/object_cut.c */
 
-        if (alone && total < 2 * (uint64_t) length)
+        if (alone && total < 2 * (uint64_t) length) {
                 length = (size_t) (total - total / HELD_PART + unit - 1) / unit * unit;
-        for (uint64_t first = 0; first < total; first += length) {
-                size_t count = total - first < length ? (size_t) (total - first) : length;
+                slack = 0;
+        }
+        for (uint64_t first = 0; first < total; first += count) {
+                count = total - first <= length + slack ? (size_t) (total - first) : length;
                 enum caefs_err err = add_piece(c, piece_of(in, c->options, amounts, first, count));
                 if (err != CAEFS_OK)
                         return err;

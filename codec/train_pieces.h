@@ -12,7 +12,7 @@
 
 #include "codec/train.h"
 
-/* Raw bytes of a piece at most, as those of a chunk at balanced effort. */
+/* Raw bytes of a piece, about, as those of a chunk at balanced effort. */
 #define TRAIN_PIECE_BYTES ((size_t) 2 << 20)
 
 /* Raw bytes that are held back at most, about. */
