@@ -36,9 +36,21 @@ cpu_level(void)
         return CPU_PLAIN;
 }
 
+/* For files with one text for all levels: their DEFINE_LANES(SUFFIX, TARGET) makes a
+ * structure of functions, lanes_SUFFIX, compiled for TARGET. */
 #if defined(__x86_64__)
 #define TARGET_AVX2   __attribute__((target("avx2")))
 #define TARGET_AVX512 __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw")))
+#define DEFINE_LANES_OF_EVERY_CPU                                               \
+        DEFINE_LANES(plain, )                                                   \
+        DEFINE_LANES(avx2, TARGET_AVX2)                                         \
+        DEFINE_LANES(avx512, TARGET_AVX512)
+#define LANES_OF_THIS_CPU                                                       \
+        (cpu_level() == CPU_AVX512 ? &lanes_avx512                              \
+         : cpu_level() == CPU_AVX2 ? &lanes_avx2 : &lanes_plain)
+#else
+#define DEFINE_LANES_OF_EVERY_CPU DEFINE_LANES(plain, )
+#define LANES_OF_THIS_CPU         (&lanes_plain)
 #endif
 
 #endif

@@ -168,24 +168,12 @@ log2_##SUFFIX(const double *x, size_t n, double *out)                           
                                                                                 \
 static const struct log_lanes lanes_##SUFFIX = { exp2_##SUFFIX, log2_##SUFFIX };
 
-DEFINE_LANES(plain, )
-#if defined(__x86_64__)
-DEFINE_LANES(avx2, TARGET_AVX2)
-DEFINE_LANES(avx512, TARGET_AVX512)
-#endif
+DEFINE_LANES_OF_EVERY_CPU
 
 static const struct log_lanes *
 log_lanes(void)
 {
-#if defined(__x86_64__)
-        enum cpu_level level = cpu_level();
-
-        if (level == CPU_AVX512)
-                return &lanes_avx512;
-        if (level == CPU_AVX2)
-                return &lanes_avx2;
-#endif
-        return &lanes_plain;
+        return LANES_OF_THIS_CPU;
 }
 
 /* F on all of IN, the last few in a block of their own. */

@@ -264,22 +264,10 @@ static const struct train_lanes lanes_##SUFFIX = {                              
         .transpose = transpose_##SUFFIX,                                                \
 };
 
-DEFINE_LANES(plain, )
-#if defined(__x86_64__)
-DEFINE_LANES(avx2, TARGET_AVX2)
-DEFINE_LANES(avx512, TARGET_AVX512)
-#endif
+DEFINE_LANES_OF_EVERY_CPU
 
 const struct train_lanes *
 train_lanes(void)
 {
-#if defined(__x86_64__)
-        enum cpu_level level = cpu_level();
-
-        if (level == CPU_AVX512)
-                return &lanes_avx512;
-        if (level == CPU_AVX2)
-                return &lanes_avx2;
-#endif
-        return &lanes_plain;
+        return LANES_OF_THIS_CPU;
 }

@@ -191,22 +191,10 @@ static const struct value_lanes lanes_##SUFFIX = {                              
         span_##SUFFIX, within_##SUFFIX, relative_##SUFFIX                               \
 };
 
-DEFINE_LANES(plain, )
-#if defined(__x86_64__)
-DEFINE_LANES(avx2, TARGET_AVX2)
-DEFINE_LANES(avx512, TARGET_AVX512)
-#endif
+DEFINE_LANES_OF_EVERY_CPU
 
 const struct value_lanes *
 value_lanes(void)
 {
-#if defined(__x86_64__)
-        enum cpu_level level = cpu_level();
-
-        if (level == CPU_AVX512)
-                return &lanes_avx512;
-        if (level == CPU_AVX2)
-                return &lanes_avx2;
-#endif
-        return &lanes_plain;
+        return LANES_OF_THIS_CPU;
 }
