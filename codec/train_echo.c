@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "codec/echo.h"
+#include "codec/train_run.h"
 
 /* Pieces that are tried in each round, evenly from all, and rounds. */
 #define TRIED_PIECES 6

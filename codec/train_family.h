@@ -43,7 +43,4 @@ extern const struct trainable trainable_echo;
 extern const struct trainable trainable_field;
 extern const struct trainable trainable_table;
 
-/* Monotonic seconds. */
-double train_clock(void);
-
 #endif

@@ -19,33 +19,10 @@
 #include "codec/npy.h"
 #include "codec/object.h"
 #include "tests/random_array.h"
+#include "tests/unit/memory_file.h"
 #include "tools/judge.h"
 
 #define MAX_COUNT 6000
-
-static enum caefs_err
-read_memory(void *context, void *buffer, size_t n, uint64_t offset)
-{
-        const struct bytes *b = context;
-
-        assert_true(offset <= b->size && n <= b->size - offset);
-        if (n > 0)
-                memcpy(buffer, b->data + offset, n);
-        return CAEFS_OK;
-}
-
-static enum caefs_err
-write_memory(void *context, const void *data, size_t n)
-{
-        bytes_put(context, data, n);
-        return CAEFS_OK;
-}
-
-static struct byte_source
-source_of(struct bytes *b)
-{
-        return (struct byte_source) { .read = read_memory, .context = b, .size = b->size };
-}
 
 /* One file, what is asked of it, and what it became. */
 struct trial {

@@ -17,6 +17,7 @@
 #include "codec/npy.h"
 #include "codec/object.h"
 #include "codec/object_index.h"
+#include "tests/unit/memory_file.h"
 
 #define KIB ((size_t) 1024)
 
@@ -41,30 +42,6 @@ long_test(void)
         const char *text = getenv("CAEFS_TEST_LONG");
 
         return text != NULL && *text != '\0';
-}
-
-static enum caefs_err
-read_memory(void *context, void *buffer, size_t n, uint64_t offset)
-{
-        const struct bytes *b = context;
-
-        assert_true(offset <= b->size && n <= b->size - offset);
-        if (n > 0)
-                memcpy(buffer, b->data + offset, n);
-        return CAEFS_OK;
-}
-
-static struct byte_source
-source_of(struct bytes *b)
-{
-        return (struct byte_source) { .read = read_memory, .context = b, .size = b->size };
-}
-
-static enum caefs_err
-write_memory(void *context, const void *data, size_t n)
-{
-        bytes_put(context, data, n);
-        return CAEFS_OK;
 }
 
 static struct object_report

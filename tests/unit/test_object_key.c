@@ -11,26 +11,9 @@
 
 #include "codec/npy.h"
 #include "codec/object.h"
+#include "tests/unit/memory_file.h"
 
 /* ---- helpers ---------------------------------------------------------------- */
-
-static enum caefs_err
-read_memory(void *context, void *buffer, size_t n, uint64_t offset)
-{
-        const struct bytes *b = context;
-
-        assert_true(offset <= b->size && n <= b->size - offset);
-        if (n > 0)
-                memcpy(buffer, b->data + offset, n);
-        return CAEFS_OK;
-}
-
-static enum caefs_err
-write_memory(void *context, const void *data, size_t n)
-{
-        bytes_put(context, data, n);
-        return CAEFS_OK;
-}
 
 /* splitmix64 of a place: noise that is the same in every step of a series. */
 static double
