@@ -287,7 +287,9 @@ void tool_progress_update(struct tool_progress *p, uint64_t done)
         if (!p->enabled || atomic_flag_test_and_set(&p->drawing))
                 return; /* whoever is drawing will do */
         now = tool_now();
-        if (now - p->drawn >= REDRAW_INTERVAL_S)
+        p->is_behind = now - p->drawn < REDRAW_INTERVAL_S;
+        p->done = done;
+        if (!p->is_behind)
                 progress_draw(p, done, now);
         atomic_flag_clear(&p->drawing);
 }
@@ -341,6 +343,9 @@ void tool_progress_note(struct tool_progress *p, const char *note, ...)
 
 void tool_progress_end(struct tool_progress *p)
 {
+        /* Where lines are kept, the last one tells how it ended. */
+        if (p->enabled && p->is_behind)
+                progress_draw(p, p->done, tool_now());
         if (p->enabled && p->drawn > 0)
                 fputs("\r\033[K", stderr);
         p->enabled = false;

@@ -162,6 +162,8 @@ struct tool_progress {
         bool enabled;
         atomic_flag drawing; /* held by the thread that draws */
         double drawn;        /* under drawing: tool_now() of the last line */
+        bool is_behind;      /* under drawing: the last update was not drawn */
+        uint64_t done;       /* under drawing: of the last update */
         char note[96];
 };
 
@@ -173,7 +175,8 @@ void tool_progress_update(struct tool_progress *p, uint64_t done);
 /* A few words at the end of the line, such as the loss of a training. */
 void tool_progress_note(struct tool_progress *p, const char *note, ...)
         __attribute__((format(printf, 2, 3)));
-/* Takes the line away.  Does nothing when it was never begun. */
+/* Draws what came after the last line, and takes the line away.  Does nothing when it was
+ * never begun. */
 void tool_progress_end(struct tool_progress *p);
 
 /*
