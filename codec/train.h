@@ -41,6 +41,8 @@ struct train_options {
         enum train_activation activation;       /* of the hidden layers */
         double       proportion;        /* of the data, first part; 0 < p <= 1 */
         uint32_t     epochs;            /* at most; 0: the default */
+        uint32_t     patience;          /* epochs without a smaller validation loss until a stage
+                                         * ends; 0: the default, a share of the epochs */
         double       time_limit;        /* seconds; 0: the default, 20 */
         uint64_t     seed;
         unsigned     threads;           /* 0: all */
@@ -61,8 +63,8 @@ struct train_options {
         const struct model *warm_start; /* or NULL */
 };
 
-/* Told when a family begins (epoch 0) and after each epoch (at most ten times a second);
- * false stops early and keeps the best model so far. */
+/* Told when a family begins (epoch 0), after epochs (at most ten times a second) and how the
+ * last one ended; false stops early and keeps the best model so far. */
 struct train_progress {
         int      family;                /* enum family: whose turn it is */
         uint32_t epoch, epochs;

@@ -144,25 +144,33 @@ validation_loss(struct run *r)
 
 /* ---- one epoch ---- */
 
+/* SECONDS since it began. */
+static void
+tell(struct run *r, double validation, double seconds)
+{
+        const double left = seconds / r->epoch * (r->epochs - r->epoch);
+        const struct train_progress p = {
+                .epoch = r->epoch, .epochs = r->epochs,
+                .train_loss = r->train_loss, .validation_loss = validation,
+                .seconds = seconds,
+                .seconds_left = fmin(left, fmax(r->options->time_limit - seconds, 0)),
+        };
+
+        if (r->watch != NULL && !r->watch(r->context, &p))
+                r->stopped = true;
+}
+
 static void
 watch(struct run *r, double validation)
 {
         const double now = train_clock(), seconds = now - r->started;
-        struct train_progress p = {
-                .epoch = r->epoch, .epochs = r->epochs,
-                .train_loss = r->train_loss, .validation_loss = validation,
-                .seconds = seconds,
-        };
 
         if (seconds > r->options->time_limit)
                 r->stopped = true;
-        if (r->watch == NULL || now - r->watched < WATCH_INTERVAL)
+        if (now - r->watched < WATCH_INTERVAL)
                 return;
         r->watched = now;
-        double left = seconds / r->epoch * (r->epochs - r->epoch);
-        p.seconds_left = fmin(left, fmax(r->options->time_limit - seconds, 0));
-        if (!r->watch(r->context, &p))
-                r->stopped = true;
+        tell(r, validation, seconds);
 }
 
 /* N blocks from FROM in the epoch's order; all of them need no order. */
@@ -314,7 +322,8 @@ decoder_weight(double step, double loss)
 static double
 run_quantised(struct run *r, const struct stage *first)
 {
-        const uint32_t length = (first->length + QUANTISE_SHARE - 1) / QUANTISE_SHARE;
+        const uint32_t share = r->options->epochs / QUANTISE_SHARE;
+        const uint32_t length = share > 0 ? share : 1;
         struct stage second = {
                 .length = length, .from = first->to, .to = LAST_RATE, .patience = first->patience,
         };
@@ -330,6 +339,16 @@ run_quantised(struct run *r, const struct stage *first)
         return validation_loss(r);
 }
 
+static uint32_t
+patience_planned(const struct train_options *o, bool warm)
+{
+        const uint32_t share = o->epochs / (warm ? WARM_PATIENCE_SHARE : PATIENCE_SHARE);
+
+        if (o->patience != 0)
+                return o->patience;
+        return share < LEAST_PATIENCE ? LEAST_PATIENCE : share;
+}
+
 static enum caefs_err
 run_course(struct run *r, struct train_outcome *out)
 {
@@ -337,11 +356,10 @@ run_course(struct run *r, struct train_outcome *out)
         const uint32_t share = (planned + PILOT_SHARE - 1) / PILOT_SHARE;
         const uint32_t pilot = share < MOST_PILOT ? share : MOST_PILOT;
         const bool warm = model_autoencoder(r->options->warm_start) != NULL;
-        const uint32_t patience = planned / (warm ? WARM_PATIENCE_SHARE : PATIENCE_SHARE);
         struct stage first = {
                 .length = planned - planned / QUANTISE_SHARE,
                 .from = warm ? WARM_RATE : 1, .to = 0.2f,
-                .patience = patience < LEAST_PATIENCE ? LEAST_PATIENCE : patience,
+                .patience = patience_planned(r->options, warm),
         };
 
         const bool both = r->options->activation == TRAIN_ACTIVATION_BEST && !warm;
@@ -351,6 +369,7 @@ run_course(struct run *r, struct train_outcome *out)
                 return err;
         run_epochs(r, &first, pilot, first.length);
         out->validation_loss = run_quantised(r, &first);
+        tell(r, out->validation_loss, train_clock() - r->started);
         out->train_loss = r->train_loss;
         out->epochs = r->epoch;
         err = learner_export(&r->learner, &out->network);

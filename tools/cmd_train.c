@@ -47,6 +47,7 @@ const char help_train[] =
         "  --proportion auto|P learn from the first part of the data, 0 < P <= 1; auto:\n"
         "                      as its coefficient of variation suggests (default: 1)\n"
         "  --epochs N          at most (default: what the time allows)\n"
+        "  --patience N|never  epochs without progress until it stops early\n"
         "  --time-limit SECONDS\n"
         "                      default: 20\n"
         "  --target-ratio R    try no further family once the data reaches the ratio R,\n"
@@ -72,6 +73,7 @@ enum {
         OPT_ACTIVATION,
         OPT_PROPORTION,
         OPT_EPOCHS,
+        OPT_PATIENCE,
         OPT_TIME_LIMIT,
         OPT_TARGET_RATIO,
         OPT_BATCH,
@@ -184,6 +186,16 @@ static bool set_count(const char *option, double low, double high, double *out)
                wrong_option(option, "use a whole number");
 }
 
+static bool set_patience(struct train_options *o)
+{
+        double n = UINT32_MAX;
+
+        if (strcmp(optarg, "never") != 0 && !set_count("--patience", 1, 1e9, &n))
+                return false;
+        o->patience = (uint32_t)n;
+        return true;
+}
+
 static bool set_seed(struct train_options *o)
 {
         char *end;
@@ -232,6 +244,8 @@ static bool train_option(struct command *cmd, int c)
                         return false;
                 o->epochs = (uint32_t)n;
                 return true;
+        case OPT_PATIENCE:
+                return set_patience(o);
         case OPT_BATCH:
                 if (!set_count("--batch", 1, 65536, &n))
                         return false;
@@ -584,6 +598,7 @@ int cmd_train(int argc, char **argv)
                 { "activation", required_argument, NULL, OPT_ACTIVATION },
                 { "proportion", required_argument, NULL, OPT_PROPORTION },
                 { "epochs", required_argument, NULL, OPT_EPOCHS },
+                { "patience", required_argument, NULL, OPT_PATIENCE },
                 { "time-limit", required_argument, NULL, OPT_TIME_LIMIT },
                 { "target-ratio", required_argument, NULL, OPT_TARGET_RATIO },
                 { "batch", required_argument, NULL, OPT_BATCH },

@@ -138,12 +138,13 @@ static json_t *options(const struct train_options *o)
 
         for (i = 0; i < o->nlayers; i++)
                 json_array_append_new(layers, json_integer(o->layer[i]));
-        return json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+        return json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                          "family", family_name(o->family),
                          "layers", layers,
                          "activation", activations[o->activation],
                          "proportion", real(o->proportion),
                          "epochs", integer(o->epochs),
+                         "patience", integer(o->patience),
                          "time_limit", real(o->time_limit),
                          "batch", integer(o->batch),
                          "seeds", integer(o->seeds),

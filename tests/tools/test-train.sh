@@ -70,7 +70,8 @@ train --json --from "$tmp/a" --proportion 0.5 --epochs 5 --family cae \
 [ "$(field files <"$tmp/json")" = 3 ] || fail "files of a directory: $(cat "$tmp/json")"
 train -q "${quick[@]}" --dtype f32 --layout raw --family cae --out "$tmp/f" "$tmp/raw.bin"
 
-"$CAEFS" train -q --bound pwrel:0.1 --time-limit 100 --epochs 1000000 --layers 64,16,1 \
+"$CAEFS" train -q --bound pwrel:0.1 --time-limit 100 --epochs 1000000 --patience never \
+    --layers 64,16,1 \
     --family cae --out "$tmp/g" "$tmp/blocks.npy" &
 sleep 2
 kill -INT $!
@@ -81,12 +82,22 @@ wait $! || fail "SIGINT: exit status $?"
 mkdir "$tmp/k"
 cp "$tmp/blocks.npy" "$tmp/k"
 ls -A "$tmp/k" >"$tmp/before"
-"$CAEFS" train -q --bound pwrel:0.1 --time-limit 100 --epochs 1000000 --layers 64,16,1 \
+"$CAEFS" train -q --bound pwrel:0.1 --time-limit 100 --epochs 1000000 --patience never \
+    --layers 64,16,1 \
     --family cae --out "$tmp/k/out" "$tmp/k" &
 sleep 1
 kill -KILL $!
 ! wait $! 2>/dev/null || fail "it ended before it was killed"
 ls -A "$tmp/k" | cmp - "$tmp/before" || fail "a killed training leaves files: $(ls -A "$tmp/k")"
+
+# It stops early, after as many epochs as it is told, or never.
+epochs() {
+    train --json --layers 64,16,1 --activation sigmoid --family cae --time-limit 500 "$@" --out "$tmp/n" \
+        "$tmp/alone/noise.npy" >"$tmp/json"
+    field epochs <"$tmp/json"
+}
+[ "$(epochs --epochs 500 --patience never)" -ge 500 ] || fail "it stops early: $(cat "$tmp/json")"
+[ "$(epochs --epochs 500 --patience 3)" -lt 250 ] || fail "it does not stop early: $(cat "$tmp/json")"
 
 # The target: what is reached without a model needs none.
 train --json --target-ratio 1.01 "${quick[@]}" --out "$tmp/t" "$tmp/blocks.npy" >"$tmp/json"
@@ -164,7 +175,7 @@ assert rows == [str(i) for i in range(6)], rows
 EOF
 
 for wrong in "--target-ratio 0" "--layers 0" "--layers 8,,4" "--proportion 0" "--proportion 2" "--epochs 1.5" \
-    "--time-limit -1" "--family no" "--activation tanh" "--seed x" "--bound abs" ""; do
+    "--time-limit -1" "--patience 0" "--family no" "--activation tanh" "--seed x" "--bound abs" ""; do
     # shellcheck disable=SC2086 # the words are the arguments
     fails_with 1 "$CAEFS" train $wrong >"$tmp/out" 2>"$tmp/err"
     [ -s "$tmp/err" ] || fail "'$wrong' is silent"
