@@ -1,6 +1,6 @@
-/* codec/field.h - the family `field`: small fields of a series, with what their like taught.
+/* codec/field.h - the family `field`: fields of a series, with what their like taught.
  *
- * Files of a few kilobytes pay most for what they have in common: how their values lie
+ * Files that store as a few kilobytes pay most for what they have in common: how their values lie
  * (meshes are dumped block by block, each with rows of its own length), which passes and
  * stencils suit them, and the statistics of what prediction leaves.  A model keeps these;
  * the family codes fields with them:
@@ -23,7 +23,8 @@
 #include "codec/mixing_memory.h"
 #include "codec/pyramid.h"
 
-#define FIELD_MAX_VALUES   ((size_t) 1 << 18)
+#define FIELD_MAX_VALUES   ((size_t) 1 << 20)
+#define FIELD_MAX_FLAT     ((size_t) 1 << 18)   /* of these, whose blocks are looked for */
 #define FIELD_MAX_BLOCKS   32
 #define FIELD_MAX_EXAMPLES 16
 #define FIELD_MAX_REMEMBERED ((size_t) 1 << 19) /* values of all examples together */

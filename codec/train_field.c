@@ -19,7 +19,7 @@
 #define TRIED_VALUES ((size_t) 1 << 18)
 
 /* Reading gets slower: what must be saved at least. */
-#define LEAST_SAVING 0.03
+#define LEAST_SAVING 0.05
 
 /* Fields that show where blocks lie. */
 #define BLOCK_FIELDS 4
@@ -55,7 +55,8 @@ static bool
 is_field(const struct training *t, const struct train_piece *p)
 {
         return p->amounts != NULL && p->namounts == 1 && !p->input->region.big_endian
-                && p->shape.ndim <= AXES && p->count >= 64 && p->count <= FIELD_MAX_VALUES
+                && p->shape.ndim <= AXES && p->count >= 64
+                && p->count <= (p->shape.ndim == 1 ? FIELD_MAX_FLAT : FIELD_MAX_VALUES)
                 && t->options->scope == SCOPE_ARRAY;
 }
 

@@ -167,6 +167,28 @@ test_fields_come_back(void **state)
         }
 }
 
+/* A stack as large as a chunk, most of it of one value. */
+static void
+test_stacks_come_back(void **state)
+{
+        const struct shape stack = { .ndim = 3, .extent = { 2 * FIELD_MAX_FLAT / COUNT, ROWS,
+                                                            COLUMNS } };
+        struct model *m = make_plane_model(EXAMPLES);
+        struct field  f = field_of(m, &stack, NULL, NULL);
+        int32_t      *grid = calloc(f.geometry.count, sizeof *grid);
+
+        (void) state;
+        assert_non_null(grid);
+        f.grid = grid;
+        for (size_t i = 0; i < f.geometry.count; i += (size_t) 16 * COUNT)
+                make_field(1, COUNT, COLUMNS, grid + i);
+        check(&f, NULL);
+        f.geometry.count = FIELD_MAX_VALUES + 1;
+        assert_false(family_field.applies(&f));
+        free(grid);
+        model_free(m);
+}
+
 static void
 test_extreme_numbers_come_back(void **state)
 {
@@ -401,6 +423,7 @@ main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_fields_come_back),
+                cmocka_unit_test(test_stacks_come_back),
                 cmocka_unit_test(test_extreme_numbers_come_back),
                 cmocka_unit_test(test_examples_make_fields_smaller),
                 cmocka_unit_test(test_where_it_applies),
