@@ -1,12 +1,10 @@
-/* fs/fuse_adapter.c - replies, the log and the list of open handles. */
+/* fs/fuse_adapter.c - replies and the list of open handles. */
 #include "fs/fuse_adapter.h"
 
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "fs/fuse_control.h"
 
 /* ---- replies ------------------------------------------------------------ */
@@ -17,32 +15,6 @@ adapter_caller(fuse_req_t req)
         const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
         return (struct store_caller) { .uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask };
-}
-
-void
-adapter_log(const char *format, ...)
-{
-        va_list arguments;
-        char line[1024];
-
-        va_start(arguments, format);
-        vsnprintf(line, sizeof line, format, arguments);
-        va_end(arguments);
-        fprintf(stderr, "caefs: %s\n", line);
-}
-
-/* At most ten lines a second: a damaged file that is read in a loop must not fill
- * the disk with its log. */
-static bool
-may_log(void)
-{
-        static _Atomic int64_t second;
-        static _Atomic unsigned lines;
-        const int64_t now = (int64_t) time(NULL);
-
-        if (atomic_exchange(&second, now) != now)
-                atomic_store(&lines, 0);
-        return atomic_fetch_add(&lines, 1) < 10;
 }
 
 /* Errors that come of the store's state and not of what the caller asked. */
@@ -69,8 +41,8 @@ adapter_reply(fuse_req_t req, enum caefs_err err)
 {
         const char *sentence = caefs_detail();
 
-        if (is_trouble(err) && may_log())
-                adapter_log("%s", *sentence != '\0' ? sentence : caefs_err_text(err));
+        if (is_trouble(err))
+                log_error("%s", *sentence != '\0' ? sentence : caefs_err_text(err));
         caefs_detail_clear();
         fuse_reply_err(req, caefs_err_errno(err));
 }

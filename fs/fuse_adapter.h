@@ -60,16 +60,13 @@ adapter_of(fuse_req_t req)
 struct store_caller adapter_caller(fuse_req_t req);
 
 /* Answers REQ with ERR; errors that nobody but an administrator can explain are
- * logged with their sentence, a few a second at most. */
+ * logged with their sentence. */
 void adapter_reply(fuse_req_t req, enum caefs_err err);
 
 /* Answers with an entry on CAEFS_OK, else with the error. */
 void adapter_reply_entry(fuse_req_t req, enum caefs_err err, const struct stat *st);
 void adapter_reply_attributes(fuse_req_t req, enum caefs_err err, const struct stat *st);
 void adapter_fill_entry(struct fuse_entry_param *entry, const struct stat *st);
-
-/* A line for the log: stderr in the foreground, else syslog or a file. */
-void adapter_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* A buffer of SIZE bytes that belongs to the calling thread until it asks again or
  * ends; NULL when memory is out. */

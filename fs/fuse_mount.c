@@ -8,8 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fuse3/fuse_log.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "fs/fuse_adapter.h"
 #include "fs/fuse_control.h"
 
@@ -158,6 +161,22 @@ file_was_sealed(void *context, store_inode inode)
         pthread_mutex_unlock(&a->notify_lock);
 }
 
+/* What libfuse has to say goes where our own lines go. */
+static void
+log_of_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
+{
+        char line[512];
+
+        vsnprintf(line, sizeof line, format, arguments);
+        line[strcspn(line, "\n")] = '\0';
+        if (level <= FUSE_LOG_ERR)
+                log_error("%s", line);
+        else if (level == FUSE_LOG_WARNING)
+                log_warning("%s", line);
+        else
+                log_debug("%s", line);
+}
+
 static enum caefs_err
 make_session(struct session *s)
 {
@@ -272,7 +291,7 @@ wait_for_signal(void *argument)
         write_back(s->options->mountpoint);
         if (fuse_unmount(s->options->mountpoint) == CAEFS_OK)
                 return NULL;            /* the loop ends by itself */
-        adapter_log("%s is in use; ending all the same", s->options->mountpoint);
+        log_warning("%s is in use; ending all the same", s->options->mountpoint);
         fuse_session_exit(s->adapter.session);
         /* Out of its sleep, to see that the session has ended. */
         pthread_kill(s->main_thread, SIGUSR1);
@@ -343,6 +362,8 @@ serve_until_end(struct session *s)
         }
         if (s->options->ready != NULL)
                 s->options->ready(s->options->context);
+        log_info("%s is mounted at %s%s", s->options->store, s->options->mountpoint,
+                 s->adapter.read_only ? ", read only" : "");
         err = serve(s);
         atomic_store(&s->ended, true);
         set_mounted(&s->adapter, false);
@@ -395,6 +416,7 @@ fuse_mount(const struct fuse_mount_options *o)
         err = fuse_mount_possible();
         if (err != CAEFS_OK)
                 return err;
+        fuse_set_log_func(log_of_libfuse);
         block_signals(&s);
         pthread_mutex_init(&s.adapter.lock, NULL);
         pthread_mutex_init(&s.adapter.notify_lock, NULL);
@@ -411,6 +433,8 @@ fuse_mount(const struct fuse_mount_options *o)
         if (!store_options.read_only)
                 remove_holder(o);
         closed = store_close(s.adapter.store);
+        if (err == CAEFS_OK && closed == CAEFS_OK)
+                log_info("%s is closed, everything is on the disk", o->store);
         if (s.adapter.session != NULL)
                 fuse_session_destroy(s.adapter.session);
         return err != CAEFS_OK ? err : closed;

@@ -12,10 +12,10 @@
  * below half the reserve.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "common/log.h"
 #include "fs/store_internal.h"
 
 #define SPACE_LOW_BYTES    ((uint64_t) 4 << 20)
@@ -298,8 +298,7 @@ committer_main(void *context)
         while (committer_wait(s)) {
                 enum caefs_err err = commit_changes(s, true);
                 if (err != CAEFS_OK && !complained)
-                        fprintf(stderr, "caefs: %s: changes cannot be committed: %s\n",
-                                s->path, caefs_detail());
+                        log_error("%s: changes cannot be committed: %s", s->path, caefs_detail());
                 complained = err != CAEFS_OK;
         }
         return NULL;

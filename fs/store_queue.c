@@ -6,12 +6,12 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
+#include "common/log.h"
 #include "fs/store_internal.h"
 
 #define SCAN_BATCH 256
@@ -222,8 +222,8 @@ seal_one(struct seal_queue *q, uint64_t ino, struct progress *progress)
                 seal_drop_parked(q->store, inode);
         else if (row.content.state == META_STAGED && is_time(q, inode) &&
                  seal_inode(q->store, inode, progress) == SEAL_FAILED)
-                fprintf(stderr, "caefs: %s: inode %" PRIu64 " stays as written: %s\n",
-                        q->store->path, ino, caefs_detail());
+                log_warning("%s: inode %" PRIu64 " stays as written: %s", q->store->path, ino,
+                            caefs_detail());
         inode_release(q->store, inode);
 }
 

@@ -11,16 +11,15 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
-#include <syslog.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "fs/fuse_mount.h"
 #include "tools/mount_options.h"
 #include "tools/path.h"
@@ -44,7 +43,10 @@ const char help_mount[] =
         "      threads=N       requests served at once (16)\n"
         "      encoders=N      files encoded at once (one a processor)\n"
         "      read_ahead=KIB  of the kernel (1024; 0: as it is)\n"
-        "      log=FILE        messages go there (in the background: syslog)\n"
+        "      log=stderr|syslog|FILE\n"
+        "                      where messages go (syslog; with -f stderr)\n"
+        "      loglevel=error|warning|info|debug\n"
+        "                      how much is said (info)\n"
         "      others          are the kernel's: noatime, nosuid, nodev, ...\n"
         TOOL_COMMON_HELP;
 
@@ -106,80 +108,61 @@ static int tell_failure(enum caefs_err err, const char *store)
 
 /* ---- the log of the background process ---- */
 
-/* Lines that arrive on the descriptor go to syslog. */
-static void *forward_to_syslog(void *argument)
-{
-        FILE *lines = argument;
-        char line[1024];
-
-        while (fgets(line, sizeof line, lines) != NULL) {
-                line[strcspn(line, "\n")] = '\0';
-                syslog(LOG_WARNING, "%s", line);
-        }
-        fclose(lines);
-        return NULL;
-}
-
-static int open_syslog(void)
-{
-        int ends[2];
-        FILE *lines;
-        pthread_t thread;
-
-        if (pipe2(ends, O_CLOEXEC) != 0)
-                return -1;
-        lines = fdopen(ends[0], "r");
-        if (lines == NULL)
-                return -1;
-        openlog("caefs", LOG_PID, LOG_DAEMON);
-        if (pthread_create(&thread, NULL, forward_to_syslog, lines) != 0)
-                return -1;
-        pthread_detach(thread);
-        return ends[1];
-}
-
-/* stdin and stdout become nothing, stderr the log. */
-static void leave_terminal(const char *log)
+/* stdin and stdout become nothing, and so does stderr unless the log goes there: what
+ * libraries write to it goes where our own lines go. */
+static void leave_terminal(const struct mount_log *log)
 {
         const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-        const int to = log != NULL ? open(log, O_WRONLY | O_CREAT | O_APPEND |
-                                                       O_CLOEXEC, 0644) :
-                                     open_syslog();
+        const int file = log->sink == MOUNT_LOG_FILE ?
+                                 open(log->file, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
 
         if (null >= 0) {
                 dup2(null, STDIN_FILENO);
                 dup2(null, STDOUT_FILENO);
+                if (log->sink != MOUNT_LOG_STDERR)
+                        dup2(file >= 0 ? file : null, STDERR_FILENO);
         }
-        if (to >= 0)
-                dup2(to, STDERR_FILENO);
-        else if (null >= 0)
-                dup2(null, STDERR_FILENO);
-        setvbuf(stderr, NULL, _IOLBF, 0);
         if (null > STDERR_FILENO)
                 close(null);
-        if (to > STDERR_FILENO)
-                close(to);
+        if (file > STDERR_FILENO)
+                close(file);
+}
+
+static enum caefs_err start_log(const struct mount_log *log)
+{
+        switch (log->sink) {
+        case MOUNT_LOG_FILE:
+                return log_to_file(log->file);
+        case MOUNT_LOG_SYSLOG:
+                log_to_syslog();
+                return CAEFS_OK;
+        default:
+                log_to_stderr();
+                return CAEFS_OK;
+        }
 }
 
 /* ---- the two processes ---- */
 
 struct background {
         int ready_fd;
-        const char *log;
+        const struct mount_log *log;
 };
 
 static void say_ready(void *context)
 {
         struct background *b = context;
 
+        if (start_log(b->log) != CAEFS_OK)
+                log_warning("no log: %s", caefs_detail());
         leave_terminal(b->log);
         if (write(b->ready_fd, "r", 1) != 1)
                 return; /* nobody is waiting any more */
         close(b->ready_fd);
 }
 
-static int serve_in_child(struct fuse_mount_options *o, const char *log,
-                          int ready_fd)
+static int serve_in_child(struct fuse_mount_options *o,
+                          const struct mount_log *log, int ready_fd)
 {
         struct background b = { .ready_fd = ready_fd, .log = log };
         enum caefs_err err;
@@ -223,7 +206,8 @@ static int wait_for_child(pid_t child, int ready_fd, const char *mountpoint)
         return TOOL_SYSTEM;
 }
 
-static int mount_in_background(struct fuse_mount_options *o, const char *log)
+static int mount_in_background(struct fuse_mount_options *o,
+                               const struct mount_log *log)
 {
         int ends[2];
         pid_t child;
@@ -240,13 +224,13 @@ static int mount_in_background(struct fuse_mount_options *o, const char *log)
         return wait_for_child(child, ends[0], o->mountpoint);
 }
 
-static int mount_in_foreground(struct fuse_mount_options *o, const char *log)
+static int mount_in_foreground(struct fuse_mount_options *o,
+                               const struct mount_log *log)
 {
-        enum caefs_err err;
+        enum caefs_err err = start_log(log);
 
-        if (log != NULL && freopen(log, "ae", stderr) == NULL)
-                return TOOL_SYSTEM;
-        setvbuf(stderr, NULL, _IOLBF, 0);
+        if (err != CAEFS_OK)
+                return tool_fail(err, log->file, NULL);
         err = fuse_mount(o);
         return err == CAEFS_OK ? TOOL_OK : tell_failure(err, o->store);
 }
@@ -270,8 +254,10 @@ static int mount_store(struct mount_options *m, bool foreground, char **paths)
         m->fuse.store = store;
         m->fuse.mountpoint = mountpoint;
         m->fuse.kernel_options = m->kernel;
-        return foreground ? mount_in_foreground(&m->fuse, m->log) :
-                            mount_in_background(&m->fuse, m->log);
+        if (m->log.sink == MOUNT_LOG_DEFAULT)
+                m->log.sink = foreground ? MOUNT_LOG_STDERR : MOUNT_LOG_SYSLOG;
+        return foreground ? mount_in_foreground(&m->fuse, &m->log) :
+                            mount_in_background(&m->fuse, &m->log);
 }
 
 int cmd_mount(int argc, char **argv)

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "tools/tool.h"
 
 #define READ_AHEAD_KIB 1024
@@ -31,7 +32,7 @@ void mount_options_init(struct mount_options *m)
 void mount_options_free(struct mount_options *m)
 {
         free(m->kernel);
-        free(m->log);
+        free(m->log.file);
 }
 
 /* ---- values ---- */
@@ -96,17 +97,38 @@ static bool parse_seal(const char *text, double *delay)
         return strncmp(text, "idle:", 5) == 0 && parse_seconds(text + 5, delay);
 }
 
-static bool parse_log(const char *text, char **log)
+/* The process of the mount works in "/". */
+static bool parse_path(const char *text, char **out)
 {
         char path[PATH_MAX];
 
-        /* The process of the mount works in "/". */
         if (*text == '/' || getcwd(path, sizeof path) == NULL)
                 path[0] = '\0';
-        free(*log);
-        if (asprintf(log, "%s%s%s", path, *path != '\0' ? "/" : "", text) < 0)
-                *log = NULL;
-        return *log != NULL && *text != '\0';
+        free(*out);
+        if (asprintf(out, "%s%s%s", path, *path != '\0' ? "/" : "", text) < 0)
+                *out = NULL;
+        return *out != NULL && *text != '\0';
+}
+
+static bool parse_log(const char *text, struct mount_log *log)
+{
+        if (strcmp(text, "stderr") == 0)
+                log->sink = MOUNT_LOG_STDERR;
+        else if (strcmp(text, "syslog") == 0)
+                log->sink = MOUNT_LOG_SYSLOG;
+        else
+                log->sink = MOUNT_LOG_FILE;
+        return log->sink != MOUNT_LOG_FILE || parse_path(text, &log->file);
+}
+
+static bool parse_log_level(const char *text)
+{
+        enum log_level level;
+
+        if (!log_level_parse(text, &level))
+                return false;
+        log_set_level(level);
+        return true;
 }
 
 /* ---- options ---- */
@@ -133,6 +155,8 @@ static enum taken take_value(struct mount_options *m, const char *name,
                 good = parse_count(value, 1u << 20, &m->fuse.read_ahead_kib);
         else if (strcmp(name, "log") == 0)
                 good = parse_log(value, &m->log);
+        else if (strcmp(name, "loglevel") == 0)
+                good = parse_log_level(value);
         else
                 return NOT_OURS;
         return good ? TAKEN : WRONG;

@@ -10,10 +10,22 @@
 
 #include "fs/fuse_mount.h"
 
+enum mount_log_sink {
+        MOUNT_LOG_DEFAULT, /* stderr in the foreground, else syslog */
+        MOUNT_LOG_STDERR,
+        MOUNT_LOG_SYSLOG,
+        MOUNT_LOG_FILE,
+};
+
+struct mount_log {
+        enum mount_log_sink sink;
+        char *file; /* absolute; owned */
+};
+
 struct mount_options {
         struct fuse_mount_options fuse;
         char *kernel; /* for libfuse, comma separated; owned */
-        char *log;    /* a file, or NULL; owned */
+        struct mount_log log;
         bool allow_other;
 };
 
