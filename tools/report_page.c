@@ -22,7 +22,7 @@ static const char *const colours[] = {
 #define NCOLOURS (sizeof colours / sizeof *colours)
 
 static const char style[] =
-        "body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;"
+        "body{font:15px/1.5 system-ui,sans-serif;max-width:66em;margin:2em auto;"
         "padding:0 1em;color:#222;background:#fff}"
         "h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}"
         "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"

@@ -62,7 +62,8 @@ static void put_outcome(FILE *f, const json_t *j)
         if (*string(j, "model") != '\0')
                 fact(f, "model", "%s, %s", string(j, "model"),
                      tool_format_bytes(size, (uint64_t)number(j, "model_bytes")));
-        fact(f, "data", "%.0f files, %s of arrays", number(j, "files"),
+        fact(f, "data", "%.0f file%s, %s of arrays", number(j, "files"),
+             number(j, "files") == 1 ? "" : "s",
              tool_format_bytes(size, (uint64_t)number(j, "raw_bytes")));
         fact(f, "bound", "%s, scope %s", string(j, "bound"), string(j, "scope"));
         fact(f, "learnt from", "%.3g %% of what was not held back",
@@ -117,8 +118,8 @@ static void put_losses(FILE *f, const struct train_course *c)
         size_t n = 0, at = 0, i;
 
         page_heading(f, "Course of the losses");
-        if (c->npoints == 0) {
-                page_paragraph(f, "No family that learns in epochs took its turn.");
+        if (c->npoints < 2) {
+                page_paragraph(f, "No family that learns in epochs went through two of them.");
                 return;
         }
         while (at < c->npoints && n < TRAIN_MAX_CANDIDATES && take_curve(c, &at, &curve[n]))
