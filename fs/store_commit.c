@@ -171,6 +171,25 @@ trash_forget(struct store *s, const struct meta_trash *trash, size_t count)
         return change_end_locked(s, err);
 }
 
+/* Objects that were removed must not come back once nothing speaks of them any more.  (A
+ * staging file that does is removed at the next opening.)  The first sync takes the
+ * others along where a journal keeps the order, so they cost little. */
+static enum caefs_err
+trash_sync(struct store *s, const struct meta_trash *trash, size_t count)
+{
+        bool           is_synced[OBJECT_DIRECTORIES] = { false };
+        enum caefs_err err = CAEFS_OK;
+
+        for (size_t i = 0; err == CAEFS_OK && i < count; i++) {
+                bool *done = &is_synced[trash[i].id % OBJECT_DIRECTORIES];
+                if (trash[i].kind != META_TRASH_OBJECT || *done)
+                        continue;
+                *done = true;
+                err = object_directory_sync(s, trash[i].id);
+        }
+        return err;
+}
+
 /* One batch; the catalogue was committed just now and is held, also afterwards. */
 static enum caefs_err
 trash_empty_batch(struct store *s, size_t *count)
@@ -181,6 +200,8 @@ trash_empty_batch(struct store *s, size_t *count)
         pthread_mutex_unlock(&s->catalogue);
         for (size_t i = 0; err == CAEFS_OK && i < *count; i++)
                 err = trash_remove(s, &trash[i]);
+        if (err == CAEFS_OK)
+                err = trash_sync(s, trash, *count);
         pthread_mutex_lock(&s->catalogue);
         if (err == CAEFS_OK && *count > 0)
                 err = trash_forget(s, trash, *count);

@@ -5,6 +5,12 @@
  * speaks of bytes that a crash could take.  Names do not wait for bytes, except that a
  * file that was renamed is stored before the rename is committed: whoever
  * writes a new file and renames it over the old one finds one of the two.
+ *
+ * LOST GENERATIONS.  When a sync fails the system below forgets which bytes it could not
+ * write, and the next sync would say that all is well.  So from then on the generation is
+ * lost, and all that are copied from it: never stored, never sealed, and each sync of the file fails.
+ * The catalogue stays at what was durable before.  Writing the file anew, from nothing,
+ * or removing it ends that.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -80,23 +86,68 @@ take_draft(struct store *s, struct inode *inode, struct draft *out)
         return is_ahead;
 }
 
+static enum caefs_err
+fail_lost(const struct store *s, const char *name)
+{
+        return caefs_fail(CAEFS_ERR_IO, "%s/staging/%s: it could not be made durable earlier; "
+                          "write the file anew", s->path, name);
+}
+
+static bool
+is_lost(struct store *s, const struct inode *inode, uint64_t generation)
+{
+        pthread_mutex_lock(stripe_of(s, inode));
+        bool lost = inode->content != NULL && generation != 0 &&
+                    generation <= inode->content->lost_upto;
+        pthread_mutex_unlock(stripe_of(s, inode));
+        return lost;
+}
+
+enum caefs_err
+draft_check(struct store *s, struct inode *inode)
+{
+        char     name[STAGING_NAME_SIZE];
+        uint64_t generation = inode_row(s, inode).content.generation;
+
+        if (!is_lost(s, inode, generation))
+                return CAEFS_OK;
+        staging_name(inode->row.ino, generation, name);
+        return fail_lost(s, name);
+}
+
+static void
+mark_lost(struct store *s, const struct inode *inode, uint64_t generation)
+{
+        pthread_mutex_lock(stripe_of(s, inode));
+        struct content *c = inode->content;
+        if (c->lost_upto < generation)
+                c->lost_upto = generation;
+        pthread_mutex_unlock(stripe_of(s, inode));
+}
+
 /* Makes the bytes of DRAFT durable.  A generation that is gone has been replaced and
  * stored by a later flush; draft_write_row() will find that out. */
 static enum caefs_err
 sync_draft(struct store *s, const struct inode *inode, const struct draft *draft)
 {
-        char name[STAGING_NAME_SIZE];
+        char     name[STAGING_NAME_SIZE];
+        uint64_t generation = draft->content.generation;
 
         if (draft->content.state != META_STAGED)
                 return CAEFS_OK;
-        staging_name(inode->row.ino, draft->content.generation, name);
+        staging_name(inode->row.ino, generation, name);
+        if (is_lost(s, inode, generation))
+                return fail_lost(s, name);
         int fd = io->open(s->staging_fd, name, O_RDONLY, 0);
         if (fd < 0 && errno == ENOENT)
                 return CAEFS_OK;
-        int result = fd < 0 ? -1 : io->sync(fd, true);
         enum caefs_err err = CAEFS_OK;
-        if (result < 0)
+        if (fd < 0) {
                 err = caefs_fail_errno("%s/staging/%s: cannot make it durable", s->path, name);
+        } else if (io->sync(fd, true) < 0) {
+                err = caefs_fail_errno("%s/staging/%s: cannot make it durable", s->path, name);
+                mark_lost(s, inode, generation);
+        }
         if (fd >= 0)
                 io->close(fd);
         return err;
@@ -285,19 +336,37 @@ copy_list(struct store *s, struct stored_draft *list, size_t count)
 }
 
 static enum caefs_err
-sync_list(struct store *s, const struct stored_draft *list, size_t count)
+check_draft(struct store *s, const struct stored_draft *d)
 {
-        enum caefs_err err = CAEFS_OK;
+        char name[STAGING_NAME_SIZE];
 
-        if (count >= SYNC_ALL_FROM) {
-                if (io->sync_all(s->staging_fd) == 0)
-                        return CAEFS_OK;
-                return caefs_fail_errno("%s/staging: cannot make it durable", s->path);
+        if (!is_lost(s, d->inode, d->draft.content.generation))
+                return CAEFS_OK;
+        staging_name(d->inode->row.ino, d->draft.content.generation, name);
+        return fail_lost(s, name);
+}
+
+/* Those that cannot be synced are not ahead any more: the others need not wait for them.  The
+ * first failure is returned. */
+static enum caefs_err
+sync_list(struct store *s, struct stored_draft *list, size_t count)
+{
+        enum caefs_err first = CAEFS_OK;
+
+        /* When it fails, syncing each of them tells which they are. */
+        bool all_synced = count >= SYNC_ALL_FROM && io->sync_all(s->staging_fd) == 0;
+
+        for (size_t i = 0; i < count; i++) {
+                if (!list[i].is_ahead)
+                        continue;
+                enum caefs_err err = all_synced ? check_draft(s, &list[i])
+                                                : sync_draft(s, list[i].inode, &list[i].draft);
+                if (err == CAEFS_OK)
+                        continue;
+                list[i].is_ahead = false;
+                first = first != CAEFS_OK ? first : err;
         }
-        for (size_t i = 0; err == CAEFS_OK && i < count; i++)
-                if (list[i].is_ahead)
-                        err = sync_draft(s, list[i].inode, &list[i].draft);
-        return err;
+        return first;
 }
 
 static enum caefs_err
@@ -363,15 +432,15 @@ draft_store_all(struct store *s)
 {
         size_t               left = count_list(s);
         struct stored_draft *list = calloc(ROWS_AT_ONCE, sizeof *list);
-        enum caefs_err       err = list == NULL ? CAEFS_ERR_NOMEM : CAEFS_OK;
+        enum caefs_err       err = list == NULL ? CAEFS_ERR_NOMEM : CAEFS_OK, sync_err = CAEFS_OK;
 
         while (err == CAEFS_OK && left > 0) {
                 size_t n = copy_list(s, list, left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE);
                 if (n == 0)
                         break;
                 err = sync_list(s, list, n);
-                if (err == CAEFS_OK)
-                        err = write_list(s, list, n);
+                sync_err = sync_err != CAEFS_OK ? sync_err : err;
+                err = write_list(s, list, n);
                 for (size_t i = 0; err == CAEFS_OK && i < n; i++) {
                         struct inode *inode = unlist_first(s);
                         if (inode == NULL)
@@ -382,5 +451,5 @@ draft_store_all(struct store *s)
                 left -= n;
         }
         free(list);
-        return err;
+        return err != CAEFS_OK ? err : sync_err;
 }

@@ -53,6 +53,7 @@
 #define STORE_KEY_SERIES    64          /* whose trials are remembered */
 #define STAGING_NAME_SIZE   48          /* of "INO.GENERATION" */
 #define OBJECT_NAME_SIZE    32          /* of "ab/ID" */
+#define OBJECT_DIRECTORIES  256
 
 struct inode;
 struct opened_object;
@@ -84,6 +85,7 @@ struct content {
         struct draft        stored;
         uint64_t *generations;          /* staging files that exist */
         unsigned  ngenerations;
+        uint64_t  lost_upto;            /* generations up to this are lost: see store_draft.c */
         struct opened_object *object;   /* of row.content.object while handles > 0; or NULL */
         struct sealed_result *parked;   /* waits for the last close; or NULL */
         struct progress      *encoding; /* of the sealing under way: cancelled by a write */
@@ -213,6 +215,8 @@ void draft_flush(struct store *s, struct inode *inode);
 /* From now on no commit may leave INODE's flushed content behind: a name was moved on
  * its account.  Catalogue held. */
 void draft_order(struct store *s, struct inode *inode);
+/* Could the bytes of the current generation not be synced?  Then CAEFS_ERR_IO. */
+enum caefs_err draft_check(struct store *s, struct inode *inode);
 /* Makes the flushed bytes of one file durable and writes its row. */
 enum caefs_err draft_store(struct store *s, struct inode *inode);
 /* The same for all of the list; commit held. */
@@ -330,6 +334,8 @@ uint64_t       object_reference(const struct opened_object *o);
 enum caefs_err object_read_cached(struct store *s, struct opened_object *o, void *buffer,
                                   size_t n, uint64_t offset);
 void object_name(uint64_t id, char name[OBJECT_NAME_SIZE]);
+/* The names in the directory that the object's file is in are durable when it returns. */
+enum caefs_err object_directory_sync(struct store *s, uint64_t id);
 
 /* ---- store_model.c ------------------------------------------------------ */
 

@@ -48,6 +48,22 @@ object_name(uint64_t id, char name[OBJECT_NAME_SIZE])
 }
 
 enum caefs_err
+object_directory_sync(struct store *s, uint64_t id)
+{
+        char           name[OBJECT_NAME_SIZE];
+        enum caefs_err err = CAEFS_OK;
+
+        object_name(id, name);
+        *strchr(name, '/') = '\0';
+        int fd = io->open(s->objects_fd, name, O_RDONLY | O_DIRECTORY, 0);
+        if (fd < 0 || io->sync(fd, false) < 0)
+                err = caefs_fail_errno("%s/objects/%s", s->path, name);
+        if (fd >= 0)
+                io->close(fd);
+        return err;
+}
+
+enum caefs_err
 object_table_make(struct store *s)
 {
         s->objects = calloc(1, sizeof *s->objects);

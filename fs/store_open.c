@@ -18,7 +18,6 @@
 
 #define DEFAULT_COMMIT_INTERVAL 1.0
 #define DEFAULT_CACHE_BYTES     ((uint64_t) 256 << 20)
-#define OBJECT_DIRECTORIES      256
 #define LIST_BATCH              256
 /* Numbers that a lost transaction can have used at most; see recover(). */
 #define LOST_INODES  ((uint64_t) 1 << 20)
@@ -246,7 +245,8 @@ recover_staging(struct store *s)
 }
 
 /* Objects are numbered upwards and take their name just before the transaction that
- * knows them: files of a lost transaction are just above the last number. */
+ * knows them: files of a lost transaction are just above the last number.  A transaction
+ * may also be lost without a crash, when the catalogue could not be written. */
 static enum caefs_err
 recover_objects(struct store *s)
 {
@@ -286,7 +286,7 @@ recover(struct store *s, bool was_open)
                 err = trash_empty(s);
         if (err == CAEFS_OK)
                 err = recover_staging(s);
-        if (err == CAEFS_OK && was_open)
+        if (err == CAEFS_OK)
                 err = recover_objects(s);
         if (err == CAEFS_OK)
                 err = meta_generation_max(s->meta, &generation);

@@ -281,13 +281,7 @@ place_file(struct store *s, struct sealed_result *r)
         if (io->rename(s->staging_fd, r->name, s->objects_fd, name) < 0)
                 return caefs_fail_errno("%s/objects/%s", s->path, name);
         r->name[0] = '\0';
-        *strchr(name, '/') = '\0';
-        int directory = io->open(s->objects_fd, name, O_RDONLY | O_DIRECTORY, 0);
-        if (directory < 0 || io->sync(directory, false) < 0)
-                err = caefs_fail_errno("%s/objects/%s", s->path, name);
-        if (directory >= 0)
-                io->close(directory);
-        return err;
+        return object_directory_sync(s, r->object.id);
 }
 
 static void
@@ -316,7 +310,9 @@ swap_memory(struct store *s, struct inode *inode, const struct sealed_result *r,
 
         pthread_mutex_lock(stripe_of(s, inode));
         struct content *c = inode->content;
-        if (c->version != r->version || inode->row.nlink == 0)
+        bool            is_lost = inode->row.content.generation != 0 &&
+                                  inode->row.content.generation <= c->lost_upto;
+        if (c->version != r->version || inode->row.nlink == 0 || is_lost)
                 outcome = SEAL_CHANGED;
         else if (c->handles > 0)
                 outcome = SEAL_OPEN;
@@ -565,7 +561,9 @@ encode_now(struct store *s, struct inode *inode, struct progress *outer,
         enum seal_outcome outcome = seal_begin(s, inode, &f, &row, &version);
         if (outcome != SEAL_DONE)
                 return outcome;
-        enum caefs_err err = make_result(s, &row, version, &f, out);
+        enum caefs_err err = draft_check(s, inode);
+        if (err == CAEFS_OK)
+                err = make_result(s, &row, version, &f, out);
         seal_end(s, inode);
         if (err == CAEFS_OK)
                 return SEAL_DONE;

@@ -246,6 +246,9 @@ switch_generation(struct store *s, struct inode *inode, uint64_t generation, int
                 struct meta_content *now = &inode->row.content;
                 old_fd = c->fd;
                 c->fd = fd;
+                /* A copy of what is lost is lost. */
+                if (keep > 0 && now->generation != 0 && now->generation <= c->lost_upto)
+                        c->lost_upto = generation;
                 c->settled = 0;
                 c->version++;
                 if (c->encoding != NULL)
@@ -299,8 +302,9 @@ staging_prepare(struct store *s, struct inode *inode, uint64_t offset, uint64_t 
         pthread_mutex_lock(stripe_of(s, inode));
         struct meta_content now = inode->row.content;
         uint64_t            settled = inode->content->settled;
+        bool is_anew = keep == 0 && now.generation <= inode->content->lost_upto;
         pthread_mutex_unlock(stripe_of(s, inode));
-        if (now.state == META_STAGED && offset >= settled)
+        if (now.state == META_STAGED && offset >= settled && !is_anew)
                 return staging_open(s, inode, &fd);
         return new_generation(s, inode, &now, keep < now.size ? keep : now.size);
 }

@@ -1,38 +1,38 @@
 /* tests/crash/record.c - a log of changes, and the disk that a part of it makes.
  *
- * The disk below is modelled as one that keeps the order of names: whatever is
- * synced takes all earlier creations, renames and removals with it, as the
- * journals of ext4, XFS and btrfs do.  Bytes are durable when their own file was synced.
+ * A disk keeps what was synced.  Of names it keeps more: the journals of ext4 and XFS take all
+ * earlier creations, renames and removals along with whatever is synced.  Others, such as
+ * btrfs, only see to the file that is synced and its own names; RECORD_DROP_NAMES is
+ * a disk of that kind.
  */
 #include "tests/crash/record.h"
 
 #include <assert.h>
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/falloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <sqlite3.h>
+#include "tests/crash/shim.h"
 
-#include "fs/io.h"
-
-#define FD_MAX    4096
 #define FILES_MAX 65536
-
-enum kind { CREATE, WRITE, TRUNCATE, SYNC, SYNC_ALL, RENAME, UNLINK };
+#define SECTOR    512
 
 struct change {
-        enum kind kind;
-        int       file;                 /* of CREATE, WRITE, TRUNCATE, SYNC */
-        uint64_t  offset;               /* of WRITE; the size of TRUNCATE */
-        size_t    length;
-        char     *data;                 /* of WRITE */
-        char     *name, *to;            /* of CREATE, UNLINK, RENAME: below the root */
+        enum shim_kind kind;
+        int            file;            /* of CREATE, WRITE, TRUNCATE, ALLOCATE, SYNC */
+        uint64_t       offset, extent;  /* as of struct shim_call */
+        int            mode;
+        size_t         length;
+        char          *data;            /* of WRITE */
+        char          *name, *to;       /* of CREATE, UNLINK, RENAME, SYNC: below the root */
+        size_t         kept_from;       /* with so many changes it is durable; SIZE_MAX: never */
+        size_t         named_from;      /* the same where only what is synced itself is kept */
 };
 
 /* A file's bytes. */
@@ -43,25 +43,13 @@ struct content {
 
 static struct {
         char           root[PATH_MAX];
-        bool           is_on;
         struct change *log;
         size_t         count, capacity;
         int            files;                   /* numbers given */
         char          *live[FILES_MAX];         /* name of each file now; NULL: none */
         char          *base[FILES_MAX];         /* name at the start, or NULL */
         struct content base_content[FILES_MAX];
-        char          *fd_path[FD_MAX];         /* absolute */
-        int            fd_file[FD_MAX];
 } rec;
-
-/* The part of PATH below the root, or NULL. */
-static const char *
-below(const char *path)
-{
-        size_t n = strlen(rec.root);
-
-        return strncmp(path, rec.root, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
-}
 
 /* What has no meaning after a crash, or is made again. */
 static bool
@@ -69,19 +57,6 @@ is_ignored(const char *name)
 {
         return strcmp(name, "lock") == 0 || strcmp(name, "reserve") == 0 ||
                strcmp(name, "caefs.db-shm") == 0;
-}
-
-static struct change *
-note(enum kind kind)
-{
-        if (rec.count == rec.capacity) {
-                rec.capacity = rec.capacity == 0 ? 1024 : 2 * rec.capacity;
-                rec.log = realloc(rec.log, rec.capacity * sizeof *rec.log);
-                assert(rec.log != NULL);
-        }
-        struct change *c = &rec.log[rec.count++];
-        *c = (struct change) { .kind = kind, .file = -1 };
-        return c;
 }
 
 static int
@@ -93,390 +68,109 @@ file_named(const char *name)
         return -1;
 }
 
-static int
-note_create(const char *name)
-{
-        assert(rec.files < FILES_MAX);
-        int            file = rec.files++;
-        struct change *c = note(CREATE);
-        c->file = file;
-        c->name = strdup(name);
-        rec.live[file] = strdup(name);
-        return file;
-}
-
 static void
-note_write(int file, const void *data, size_t n, uint64_t offset)
+forget_name(int file)
 {
-        struct change *c = note(WRITE);
-
-        c->file = file;
-        c->data = malloc(n + 1);
-        memcpy(c->data, data, n);
-        c->length = n;
-        c->offset = offset;
-}
-
-static void
-note_size(int file, uint64_t size)
-{
-        struct change *c = note(TRUNCATE);
-
-        c->file = file;
-        c->offset = size;
-}
-
-static void
-note_unlink(const char *name)
-{
-        int file = file_named(name);
-
         if (file < 0)
                 return;
-        note(UNLINK)->name = strdup(name);
         free(rec.live[file]);
         rec.live[file] = NULL;
 }
 
-static void
-note_rename(const char *from, const char *to)
+static char *
+copy_of(const char *text)
 {
-        int            file = file_named(from), over = file_named(to);
-        struct change *c = note(RENAME);
+        return text == NULL ? NULL : strdup(text);
+}
 
-        c->name = strdup(from);
-        c->to = strdup(to);
-        if (over >= 0) {
-                free(rec.live[over]);
-                rec.live[over] = NULL;
+/* ---- the log ------------------------------------------------------------ */
+
+static struct change *
+note(const struct shim_call *call)
+{
+        if (rec.count == rec.capacity) {
+                rec.capacity = rec.capacity == 0 ? 1024 : 2 * rec.capacity;
+                rec.log = realloc(rec.log, rec.capacity * sizeof *rec.log);
+                assert(rec.log != NULL);
         }
-        free(rec.live[file]);
-        rec.live[file] = strdup(to);
-}
-
-/* ---- between the store and the system ----------------------------------- */
-
-static void
-full_path(int directory, const char *name, char out[PATH_MAX])
-{
-        if (name[0] == '/' || directory < 0)
-                snprintf(out, PATH_MAX, "%s", name);
-        else if (strcmp(name, ".") == 0)
-                snprintf(out, PATH_MAX, "%s", rec.fd_path[directory]);
-        else
-                snprintf(out, PATH_MAX, "%.2000s/%.2000s", rec.fd_path[directory], name);
+        struct change *c = &rec.log[rec.count++];
+        *c = (struct change) {
+                .kind = call->kind, .file = call->file, .offset = call->offset,
+                .extent = call->extent, .mode = call->mode, .name = copy_of(call->name),
+                .to = copy_of(call->to), .kept_from = SIZE_MAX, .named_from = SIZE_MAX,
+        };
+        return c;
 }
 
 static int
-io_open(int directory, const char *name, int flags, mode_t mode)
+note_create(const struct shim_call *call)
 {
-        char        path[PATH_MAX];
-        struct stat st;
-
-        full_path(directory, name, path);
-        bool is_new = (flags & O_CREAT) && stat(path, &st) < 0;
-        int  fd = io_system.open(directory, name, flags, mode);
-        if (fd < 0)
-                return fd;
-        assert(fd < FD_MAX);
-        free(rec.fd_path[fd]);
-        rec.fd_path[fd] = strdup(path);
-        rec.fd_file[fd] = -1;
-        const char *relative = below(path);
-        if (rec.is_on && relative != NULL && !is_ignored(relative))
-                rec.fd_file[fd] = is_new ? note_create(relative) : file_named(relative);
-        return fd;
-}
-
-static int
-io_close(int fd)
-{
-        free(rec.fd_path[fd]);
-        rec.fd_path[fd] = NULL;
-        rec.fd_file[fd] = -1;
-        return io_system.close(fd);
-}
-
-static ssize_t
-io_write(int fd, const void *data, size_t n, uint64_t offset)
-{
-        ssize_t put = io_system.write(fd, data, n, offset);
-
-        if (put > 0 && rec.is_on && rec.fd_file[fd] >= 0)
-                note_write(rec.fd_file[fd], data, (size_t) put, offset);
-        return put;
-}
-
-static int
-io_sync(int fd, bool data_only)
-{
-        /* Nothing of the disk below needs to be real. */
-        (void) data_only;
-        if (rec.is_on)
-                note(SYNC)->file = rec.fd_file[fd];
-        return 0;
-}
-
-static int
-io_sync_all(int fd)
-{
-        (void) fd;
-        if (rec.is_on)
-                note(SYNC_ALL);
-        return 0;
-}
-
-static int
-io_truncate(int fd, uint64_t size)
-{
-        int result = io_system.truncate(fd, size);
-
-        if (result == 0 && rec.is_on && rec.fd_file[fd] >= 0)
-                note_size(rec.fd_file[fd], size);
-        return result;
-}
-
-/* By reading and writing, so that the bytes are in the log. */
-static int
-io_copy(int from, int to, uint64_t n)
-{
-        char *data = malloc(n + 1);
-
-        int result = io_read_all(from, data, n, 0);
-        if (result == 0)
-                result = io_write_all(to, data, n, 0);
-        free(data);
-        return result;
-}
-
-static int
-io_rename(int from_directory, const char *from, int to_directory, const char *to)
-{
-        char a[PATH_MAX], b[PATH_MAX];
-
-        full_path(from_directory, from, a);
-        full_path(to_directory, to, b);
-        int result = io_system.rename(from_directory, from, to_directory, to);
-        if (result == 0 && rec.is_on)
-                note_rename(below(a), below(b));
-        return result;
-}
-
-static int
-io_unlink(int directory, const char *name)
-{
-        char path[PATH_MAX];
-
-        full_path(directory, name, path);
-        int result = io_system.unlink(directory, name);
-        if (result == 0 && rec.is_on)
-                note_unlink(below(path));
-        return result;
-}
-
-static struct io_methods recording;
-
-/* ---- between SQLite and the system -------------------------------------- */
-
-struct file {
-        sqlite3_file  base;
-        int           number;           /* -1: not recorded */
-        sqlite3_file *real;             /* behind this struct */
-};
-
-static sqlite3_vfs *system_vfs;
-static sqlite3_vfs  recording_vfs;
-
-#define REAL(f) (((struct file *) (f))->real)
-
-static int
-file_close(sqlite3_file *f)
-{
-        return REAL(f)->pMethods == NULL ? SQLITE_OK : REAL(f)->pMethods->xClose(REAL(f));
-}
-
-static int
-file_read(sqlite3_file *f, void *data, int n, sqlite3_int64 offset)
-{
-        return REAL(f)->pMethods->xRead(REAL(f), data, n, offset);
-}
-
-static int
-file_write(sqlite3_file *f, const void *data, int n, sqlite3_int64 offset)
-{
-        int number = ((struct file *) f)->number;
-        int code = REAL(f)->pMethods->xWrite(REAL(f), data, n, offset);
-
-        if (code == SQLITE_OK && rec.is_on && number >= 0)
-                note_write(number, data, (size_t) n, (uint64_t) offset);
-        return code;
-}
-
-static int
-file_truncate(sqlite3_file *f, sqlite3_int64 size)
-{
-        int number = ((struct file *) f)->number;
-        int code = REAL(f)->pMethods->xTruncate(REAL(f), size);
-
-        if (code == SQLITE_OK && rec.is_on && number >= 0)
-                note_size(number, (uint64_t) size);
-        return code;
-}
-
-static int
-file_sync(sqlite3_file *f, int flags)
-{
-        int number = ((struct file *) f)->number;
-
-        (void) flags;
-        if (rec.is_on && number >= 0)
-                note(SYNC)->file = number;
-        return SQLITE_OK;
-}
-
-static int
-file_size(sqlite3_file *f, sqlite3_int64 *size)
-{
-        return REAL(f)->pMethods->xFileSize(REAL(f), size);
-}
-
-static int
-file_lock(sqlite3_file *f, int level)
-{
-        return REAL(f)->pMethods->xLock(REAL(f), level);
-}
-
-static int
-file_unlock(sqlite3_file *f, int level)
-{
-        return REAL(f)->pMethods->xUnlock(REAL(f), level);
-}
-
-static int
-file_check_lock(sqlite3_file *f, int *reserved)
-{
-        return REAL(f)->pMethods->xCheckReservedLock(REAL(f), reserved);
-}
-
-static int
-file_control(sqlite3_file *f, int op, void *argument)
-{
-        return REAL(f)->pMethods->xFileControl(REAL(f), op, argument);
-}
-
-static int
-file_sector(sqlite3_file *f)
-{
-        return REAL(f)->pMethods->xSectorSize(REAL(f));
-}
-
-static int
-file_device(sqlite3_file *f)
-{
-        return REAL(f)->pMethods->xDeviceCharacteristics(REAL(f));
-}
-
-static int
-file_shm_map(sqlite3_file *f, int region, int size, int extend, void volatile **out)
-{
-        return REAL(f)->pMethods->xShmMap(REAL(f), region, size, extend, out);
-}
-
-static int
-file_shm_lock(sqlite3_file *f, int offset, int n, int flags)
-{
-        return REAL(f)->pMethods->xShmLock(REAL(f), offset, n, flags);
+        assert(rec.files < FILES_MAX);
+        note(call)->file = rec.files;
+        rec.live[rec.files] = strdup(call->name);
+        return rec.files++;
 }
 
 static void
-file_shm_barrier(sqlite3_file *f)
+note_write(const struct shim_call *call)
 {
-        REAL(f)->pMethods->xShmBarrier(REAL(f));
+        struct change *c = note(call);
+
+        c->data = malloc(call->length + 1);
+        memcpy(c->data, call->data, call->length);
+        c->length = call->length;
+}
+
+static void
+note_rename(const struct shim_call *call)
+{
+        int file = file_named(call->name);
+
+        note(call);
+        forget_name(file_named(call->to));
+        forget_name(file);
+        rec.live[file] = strdup(call->to);
 }
 
 static int
-file_shm_unmap(sqlite3_file *f, int remove)
+observe(const struct shim_call *call)
 {
-        return REAL(f)->pMethods->xShmUnmap(REAL(f), remove);
-}
-
-static const sqlite3_io_methods file_methods = {
-        .iVersion = 2,          /* without memory mapping: every write is seen */
-        .xClose = file_close,
-        .xRead = file_read,
-        .xWrite = file_write,
-        .xTruncate = file_truncate,
-        .xSync = file_sync,
-        .xFileSize = file_size,
-        .xLock = file_lock,
-        .xUnlock = file_unlock,
-        .xCheckReservedLock = file_check_lock,
-        .xFileControl = file_control,
-        .xSectorSize = file_sector,
-        .xDeviceCharacteristics = file_device,
-        .xShmMap = file_shm_map,
-        .xShmLock = file_shm_lock,
-        .xShmBarrier = file_shm_barrier,
-        .xShmUnmap = file_shm_unmap,
-};
-
-static int
-vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *out, int flags, int *out_flags)
-{
-        struct file *f = (struct file *) out;
-        struct stat  st;
-
-        (void) vfs;
-        f->real = (sqlite3_file *) (f + 1);
-        f->number = -1;
-        bool is_new = name != NULL && stat(name, &st) < 0;
-        int  code = system_vfs->xOpen(system_vfs, name, f->real, flags, out_flags);
-        f->base.pMethods = code == SQLITE_OK ? &file_methods : NULL;
-        const char *relative = name == NULL ? NULL : below(name);
-        if (code == SQLITE_OK && rec.is_on && relative != NULL && !is_ignored(relative))
-                f->number = is_new ? note_create(relative) : file_named(relative);
-        return code;
-}
-
-static int
-vfs_delete(sqlite3_vfs *vfs, const char *name, int sync)
-{
-        (void) vfs;
-        int code = system_vfs->xDelete(system_vfs, name, sync);
-        if (code == SQLITE_OK && rec.is_on && below(name) != NULL) {
-                note_unlink(below(name));
-                if (sync)
-                        note(SYNC);
+        if (call->kind != SHIM_SYNC_ALL && is_ignored(call->name))
+                return -1;
+        switch (call->kind) {
+        case SHIM_OPEN:
+                return file_named(call->name);
+        case SHIM_CREATE:
+                return note_create(call);
+        case SHIM_WRITE:
+                if (call->file >= 0)
+                        note_write(call);
+                break;
+        case SHIM_TRUNCATE:
+        case SHIM_ALLOCATE:
+                if (call->file >= 0)
+                        note(call);
+                break;
+        case SHIM_SYNC:
+        case SHIM_SYNC_ALL:
+                note(call);
+                break;
+        case SHIM_RENAME:
+                note_rename(call);
+                break;
+        case SHIM_UNLINK:
+                note(call);
+                forget_name(file_named(call->name));
+                break;
+        case SHIM_READ:
+                break;
         }
-        return code;
+        return -1;
 }
 
-static void
-install(void)
-{
-        recording = io_system;
-        recording.open = io_open;
-        recording.close = io_close;
-        recording.write = io_write;
-        recording.sync = io_sync;
-        recording.sync_all = io_sync_all;
-        recording.truncate = io_truncate;
-        recording.copy = io_copy;
-        recording.rename = io_rename;
-        recording.unlink = io_unlink;
-        io = &recording;
+static const struct shim_observer observer = { .after = observe };
 
-        sqlite3_initialize();
-        system_vfs = sqlite3_vfs_find(NULL);
-        recording_vfs = *system_vfs;
-        recording_vfs.zName = "recording";
-        recording_vfs.szOsFile = (int) sizeof(struct file) + system_vfs->szOsFile;
-        recording_vfs.xOpen = vfs_open;
-        recording_vfs.xDelete = vfs_delete;
-        sqlite3_vfs_register(&recording_vfs, 1);
-}
-
-/* ---- the start ---------------------------------------------------------- */
+/* ---- the start and the end ---------------------------------------------- */
 
 static void
 load(const char *path, struct content *c)
@@ -503,11 +197,12 @@ scan(const char *directory)
                 if (e->d_name[0] == '.')
                         continue;
                 snprintf(path, sizeof path, "%.2000s/%.255s", directory, e->d_name);
+                const char *name = path + strlen(rec.root) + 1;
                 if (e->d_type == DT_DIR) {
                         scan(path);
-                } else if (!is_ignored(below(path))) {
-                        rec.base[rec.files] = strdup(below(path));
-                        rec.live[rec.files] = strdup(below(path));
+                } else if (!is_ignored(name)) {
+                        rec.base[rec.files] = strdup(name);
+                        rec.live[rec.files] = strdup(name);
                         load(path, &rec.base_content[rec.files++]);
                 }
         }
@@ -519,20 +214,52 @@ record_start(const char *root)
 {
         assert(realpath(root, rec.root) != NULL);
         scan(rec.root);
-        install();
-        rec.is_on = true;
+        shim_install(rec.root, &observer);
+}
+
+static bool
+is_name_change(const struct change *c)
+{
+        return c->kind == SHIM_CREATE || c->kind == SHIM_RENAME || c->kind == SHIM_UNLINK;
+}
+
+static bool
+is_in_directory(const char *name, const char *directory)
+{
+        const char *slash = strrchr(name, '/');
+        size_t      n = slash == NULL ? 0 : (size_t) (slash - name);
+
+        return strlen(directory) == n && strncmp(name, directory, n) == 0;
+}
+
+/* Does SYNC, a later change, make C durable on a disk that keeps only what it must? */
+static bool
+syncs(const struct change *sync, const struct change *c)
+{
+        if (sync->kind == SHIM_SYNC_ALL)
+                return true;
+        if (sync->kind != SHIM_SYNC)
+                return false;
+        if (c->file >= 0 && sync->file == c->file)
+                return true;    /* its bytes, and the name it was created with */
+        return is_name_change(c) && sync->file < 0 &&
+               is_in_directory(c->to != NULL ? c->to : c->name, sync->name);
 }
 
 void
 record_stop(void)
 {
-        rec.is_on = false;
-        io = &io_system;
-        sqlite3_vfs_register(system_vfs, 1);
-        sqlite3_vfs_unregister(&recording_vfs);
-        for (int i = 0; i < FD_MAX; i++) {
-                free(rec.fd_path[i]);
-                rec.fd_path[i] = NULL;
+        shim_remove();
+        for (size_t i = 0; i < rec.count; i++) {
+                struct change *c = &rec.log[i];
+                for (size_t k = i + 1; k < rec.count && c->named_from == SIZE_MAX; k++) {
+                        bool is_sync = rec.log[k].kind == SHIM_SYNC;
+                        if (syncs(&rec.log[k], c))
+                                c->named_from = k + 1;
+                        if (c->kept_from == SIZE_MAX &&
+                            (c->named_from == k + 1 || (is_sync && is_name_change(c))))
+                                c->kept_from = k + 1;
+                }
         }
 }
 
@@ -580,69 +307,89 @@ resize(struct content *c, size_t size)
 }
 
 static void
-rename_on_disk(struct disk *d, const char *from, const char *to)
+remove_from_disk(struct disk *d, const char *name)
 {
-        for (int i = 0; to != NULL && i < rec.files; i++)
-                if (d->name[i] != NULL && strcmp(d->name[i], to) == 0) {
+        for (int i = 0; i < rec.files; i++)
+                if (d->name[i] != NULL && strcmp(d->name[i], name) == 0) {
                         free(d->name[i]);
                         d->name[i] = NULL;
                 }
+}
+
+static void
+rename_on_disk(struct disk *d, const char *from, const char *to)
+{
         for (int i = 0; i < rec.files; i++)
                 if (d->name[i] != NULL && strcmp(d->name[i], from) == 0) {
+                        remove_from_disk(d, to);
                         free(d->name[i]);
-                        d->name[i] = to == NULL ? NULL : strdup(to);
+                        d->name[i] = strdup(to);
                         return;
                 }
+}
+
+static void
+write_on_disk(struct content *content, const char *data, size_t length, uint64_t offset)
+{
+        if (offset + length > content->size)
+                resize(content, offset + length);
+        if (data != NULL)
+                memcpy(content->data + offset, data, length);
+        else
+                memset(content->data + offset, 0, length);
+}
+
+/* fallocate(2): room beyond the end, or zeros. */
+static void
+allocate_on_disk(struct content *content, const struct change *c)
+{
+        uint64_t end = c->offset + c->extent;
+
+        if ((c->mode & FALLOC_FL_KEEP_SIZE) && end > content->size)
+                end = content->size;
+        if (end > content->size)
+                resize(content, end);
+        if ((c->mode & ~FALLOC_FL_KEEP_SIZE) != 0 && end > c->offset)
+                write_on_disk(content, NULL, end - c->offset, c->offset);
 }
 
 static void
 apply(struct disk *d, const struct change *c)
 {
         switch (c->kind) {
-        case CREATE:
+        case SHIM_CREATE:
+                remove_from_disk(d, c->name);
                 d->name[c->file] = strdup(c->name);
                 break;
-        case WRITE: {
-                struct content *content = &d->content[c->file];
-                if (c->offset + c->length > content->size)
-                        resize(content, c->offset + c->length);
-                memcpy(content->data + c->offset, c->data, c->length);
+        case SHIM_WRITE:
+                write_on_disk(&d->content[c->file], c->data, c->length, c->offset);
                 break;
-        }
-        case TRUNCATE:
+        case SHIM_TRUNCATE:
                 resize(&d->content[c->file], c->offset);
                 break;
-        case RENAME:
+        case SHIM_ALLOCATE:
+                allocate_on_disk(&d->content[c->file], c);
+                break;
+        case SHIM_RENAME:
                 rename_on_disk(d, c->name, c->to);
                 break;
-        case UNLINK:
-                rename_on_disk(d, c->name, NULL);
+        case SHIM_UNLINK:
+                remove_from_disk(d, c->name);
                 break;
-        case SYNC:
-        case SYNC_ALL:
+        default:
                 break;
         }
 }
 
+/* True or false by chance, the same for the same arguments. */
 static bool
-is_name_change(const struct change *c)
+toss(uint64_t seed, uint64_t a, uint64_t b)
 {
-        return c->kind == CREATE || c->kind == RENAME || c->kind == UNLINK;
-}
+        uint64_t h = (seed + a * UINT64_C(0x2545f4914f6cdd1d) + b) *
+                     UINT64_C(0x9e3779b97f4a7c15);
 
-/* Is change INDEX synced by one of those up to COUNT? */
-static bool
-is_durable(size_t index, size_t count)
-{
-        const struct change *c = &rec.log[index];
-
-        for (size_t i = index + 1; i < count; i++) {
-                const struct change *later = &rec.log[i];
-                if (later->kind == SYNC_ALL ||
-                    (later->kind == SYNC && (is_name_change(c) || later->file == c->file)))
-                        return true;
-        }
-        return false;
+        h = (h ^ h >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+        return (h >> 37) % 2 == 0;
 }
 
 static bool
@@ -650,13 +397,40 @@ survives(size_t index, size_t count, enum record_loss loss, uint64_t seed)
 {
         const struct change *c = &rec.log[index];
 
-        if (loss == RECORD_KEEP_ALL || c->kind == SYNC || c->kind == SYNC_ALL ||
-            is_durable(index, count))
+        if (loss == RECORD_KEEP_ALL || (loss == RECORD_DROP_NAMES ? c->named_from : c->kept_from)
+                                               <= count)
                 return true;
+        if (loss == RECORD_DROP_NAMES)
+                return toss(seed, index, 0);
         if (is_name_change(c))
                 return loss != RECORD_DROP_ALL;
-        uint64_t h = (seed + index) * UINT64_C(0x9e3779b97f4a7c15);
-        return loss == RECORD_DROP_SOME && (h >> 33) % 2 == 0;
+        return loss == RECORD_DROP_SOME && toss(seed, index, 0);
+}
+
+/* A write of which some sectors reached the disk and others did not. */
+static void
+apply_torn(struct disk *d, const struct change *c, size_t index, uint64_t seed)
+{
+        for (size_t at = 0, n; at < c->length; at += n) {
+                uint64_t sector = (c->offset + at) / SECTOR;
+                n = (size_t) ((sector + 1) * SECTOR - (c->offset + at));
+                if (n > c->length - at)
+                        n = c->length - at;
+                if (toss(seed, index, sector))
+                        write_on_disk(&d->content[c->file], c->data + at, n, c->offset + at);
+        }
+}
+
+static void
+apply_surviving(struct disk *d, size_t index, size_t count, enum record_loss loss,
+                uint64_t seed)
+{
+        const struct change *c = &rec.log[index];
+
+        if (loss == RECORD_TEAR && c->kind == SHIM_WRITE && c->kept_from > count)
+                apply_torn(d, c, index, seed);
+        else if (loss == RECORD_TEAR || survives(index, count, loss, seed))
+                apply(d, c);
 }
 
 static void
@@ -702,8 +476,7 @@ record_replay(const char *to, size_t count, enum record_loss loss, uint64_t seed
                 memcpy(d.content[i].data, rec.base_content[i].data, rec.base_content[i].size);
         }
         for (size_t i = 0; i < count; i++)
-                if (survives(i, count, loss, seed))
-                        apply(&d, &rec.log[i]);
+                apply_surviving(&d, i, count, loss, seed);
         make_directories(to);
         write_out(to, "lock", NULL);
         for (int i = 0; i < rec.files; i++) {

@@ -1,12 +1,12 @@
 /* tests/crash/record.h - every change a store makes to its disk, in order, and what a
  * crash would leave of it.
  *
- * record_start() puts itself between the store and the system (fs/io.h), and between
- * SQLite and the system (a VFS), and writes down each change of a file or directory below
- * a directory.  record_replay() then makes, in another directory, the disk as a
- * crash after the Nth change could have left it.
+ * record_start() writes down each change of a file or directory below a directory that
+ * passes the shim (tests/crash/shim.h).  record_replay() then makes, in another directory,
+ * the disk as a crash after the Nth change could have left it.
  *
- * Thread safety: none; one thread uses the store while it is recorded.
+ * Thread safety: any number of threads may use the store while it is recorded; the functions
+ * below are for one.
  */
 #ifndef CAEFS_TESTS_CRASH_RECORD_H
 #define CAEFS_TESTS_CRASH_RECORD_H
@@ -19,8 +19,12 @@
 enum record_loss {
         RECORD_KEEP_ALL,        /* they happened: only the rest did not */
         RECORD_DROP_DATA,       /* bytes that were not synced are lost; names stay */
-        RECORD_DROP_ALL,        /* names of directories that were not synced as well */
+        RECORD_DROP_ALL,        /* names as well: those since the last sync of anything */
         RECORD_DROP_SOME,       /* bytes not synced are lost or not, by the seed */
+        RECORD_TEAR,            /* the same for each sector of each write */
+        RECORD_DROP_NAMES,      /* bytes and names, by the seed, and a sync keeps only the file's
+                                 * own names, or those of the directory */
+        RECORD_LOSSES
 };
 
 /* From now on, below ROOT (an absolute path), which has what BASE has. */

@@ -2,73 +2,30 @@
  * and leaves a store that opens and is clean.
  *
  * One run of a workload is recorded; then the disk is made as a crash after the Nth
- * change leaves it, with what was not synced lost or kept, and looked at.  With
- * CAEFS_TEST_LONG every N is tried, else a sample. */
+ * change leaves it, with what was not synced lost, kept, torn or out of order, and looked
+ * at.  With CAEFS_TEST_LONG every N is tried with every kind of loss, else a sample. */
 
-#include "tests/unit/store_fixture.h"
+#include "tests/unit/store_versions.h"
 
+#include <linux/falloc.h>
+#include <linux/fs.h>
+
+#include "codec/model.h"
 #include "tests/crash/record.h"
+#include "tests/unit/sample_model.h"
 
-#define NAMES        6
-#define VERSIONS_MAX 64
-#define SAMPLES      40
-#define NEVER        SIZE_MAX
+#define SAMPLES 160
 
-/* What a name once led to. */
-struct version {
-        bool   is_absent;
-        char  *data;
-        size_t size;
-        size_t started;         /* changes recorded before it was begun */
-        size_t promised;        /* when it was known to be durable */
-};
+/* A model that was added, and when that was promised. */
+static struct {
+        uint64_t hash;
+        size_t   promised;
+} kept_model = { .promised = NEVER };
 
-struct named {
-        struct version version[VERSIONS_MAX];
-        size_t         count;
-};
-
-static struct named names[NAMES];
-
-static struct version *
-begin_version(unsigned name, const char *data, size_t size)
+static size_t
+versions_now(void)
 {
-        struct named *n = &names[name];
-
-        assert_true(n->count < VERSIONS_MAX);
-        struct version *v = &n->version[n->count++];
-        *v = (struct version) { .started = record_count(), .promised = NEVER, .size = size };
-        v->is_absent = data == NULL;
-        if (data != NULL) {
-                v->data = malloc(size + 1);
-                memcpy(v->data, data, size);
-        }
-        return v;
-}
-
-static void
-promise(unsigned name)
-{
-        struct named *n = &names[name];
-
-        if (n->count > 0 && n->version[n->count - 1].promised == NEVER)
-                n->version[n->count - 1].promised = record_count();
-}
-
-static void
-promise_all(void)
-{
-        for (unsigned i = 0; i < NAMES; i++)
-                promise(i);
-}
-
-static const char *
-name_of(unsigned i)
-{
-        static char name[8];
-
-        snprintf(name, sizeof name, "f%u", i);
-        return name;
+        return record_count();
 }
 
 /* ---- the workload ------------------------------------------------------- */
@@ -108,23 +65,30 @@ put_version(struct store *s, unsigned name, size_t size, uint64_t seed, enum how
         free(data);
 }
 
+static struct store_file *
+open_name(struct store *s, unsigned name, struct stat *st)
+{
+        struct store_file *f;
+
+        assert_ok(store_lookup(s, ROOT, name_of(name), st));
+        assert_ok(store_file_open(s, st->st_ino, O_RDWR, &f));
+        return f;
+}
+
 /* Writes over two places of what is there: a crash in between would show. */
 static void
 patch_version(struct store *s, unsigned name, const char *text)
 {
-        struct named      *n = &names[name];
-        struct version    *old = &n->version[n->count - 1];
-        struct store_file *f;
-        struct stat        st;
+        struct version *old = current(name);
+        struct stat     st;
 
-        if (n->count == 0 || old->is_absent || old->size < 100)
+        if (old == NULL || old->size < 100)
                 return;
         struct version *v = begin_version(name, old->data, old->size);
         size_t          last = v->size - strlen(text);
         memcpy(v->data + 50, text, strlen(text));
         memcpy(v->data + last, text, strlen(text));
-        assert_ok(store_lookup(s, ROOT, name_of(name), &st));
-        assert_ok(store_file_open(s, st.st_ino, O_RDWR, &f));
+        struct store_file *f = open_name(s, name, &st);
         put(f, text, strlen(text), 50);
         put(f, text, strlen(text), last);
         store_file_release(f);
@@ -134,25 +98,134 @@ patch_version(struct store *s, unsigned name, const char *text)
 static void
 append_version(struct store *s, unsigned name, const char *text)
 {
-        struct named      *n = &names[name];
-        struct version    *old = &n->version[n->count - 1];
-        struct store_file *f;
-        struct stat        st;
+        struct version *old = current(name);
+        struct stat     st;
 
-        if (n->count == 0 || old->is_absent)
+        if (old == NULL)
                 return;
-        char *data = malloc(old->size + strlen(text));
-        memcpy(data, old->data, old->size);
-        memcpy(data + old->size, text, strlen(text));
-        size_t          at = old->size;
-        struct version *v = begin_version(name, data, at + strlen(text));
-        (void) v;
+        size_t at = old->size, n = strlen(text);
+        char  *data = malloc(at + n);
+        memcpy(data, old->data, at);
+        memcpy(data + at, text, n);
+        begin_version(name, data, at + n);
         free(data);
-        assert_ok(store_lookup(s, ROOT, name_of(name), &st));
-        assert_ok(store_file_open(s, st.st_ino, O_RDWR, &f));
-        put(f, text, strlen(text), at);
+        struct store_file *f = open_name(s, name, &st);
+        put(f, text, n, at);
         store_file_release(f);
         store_forget(s, st.st_ino, 1);
+}
+
+/* Cuts it, or makes it longer with zeros. */
+static void
+resize_version(struct store *s, unsigned name, size_t size)
+{
+        struct version *old = current(name);
+        struct stat     st, want = { .st_size = (off_t) size };
+
+        if (old == NULL)
+                return;
+        char *data = calloc(1, size + 1);
+        memcpy(data, old->data, old->size < size ? old->size : size);
+        begin_version(name, data, size);
+        free(data);
+        struct store_file *f = open_name(s, name, &st);
+        assert_ok(store_setattr(s, &nobody, st.st_ino, f, STORE_SET_SIZE, &want, &st));
+        store_file_release(f);
+        store_forget(s, st.st_ino, 1);
+}
+
+static void
+punch_version(struct store *s, unsigned name, uint64_t offset, uint64_t length)
+{
+        struct version *old = current(name);
+        struct stat     st;
+
+        if (old == NULL || old->size < offset + length)
+                return;
+        struct version *v = begin_version(name, old->data, old->size);
+        memset(v->data + offset, 0, length);
+        struct store_file *f = open_name(s, name, &st);
+        assert_ok(store_file_allocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                                      length));
+        store_file_release(f);
+        store_forget(s, st.st_ino, 1);
+}
+
+static void
+exchange_versions(struct store *s, unsigned a, unsigned b)
+{
+        struct version *old = current(a), *other = current(b);
+
+        if (old == NULL || other == NULL)
+                return;
+        begin_version(b, old->data, old->size);
+        begin_version(a, other->data, other->size);
+        char other_name[8];
+        snprintf(other_name, sizeof other_name, "%s", name_of(b));
+        assert_ok(store_rename(s, ROOT, name_of(a), ROOT, other_name, RENAME_EXCHANGE));
+}
+
+/* Floats of a walk: they shrink, so that encoding them again may pay. */
+static void
+put_values(struct store *s, unsigned name, size_t count, uint64_t seed)
+{
+        double  *values = malloc(count * sizeof *values);
+        uint64_t random = seed;
+        double   at = 0;
+
+        for (size_t i = 0; i < count; i++) {
+                at += sample_between(&random, 100);
+                values[i] = at;
+        }
+        begin_version(name, "", 0);
+        begin_version(name, (char *) values, count * sizeof *values);
+        write_file(s, ROOT, name_of(name), values, count * sizeof *values);
+        free(values);
+}
+
+static void
+encode_again(struct store *s)
+{
+        const struct store_recompress  o = { .has_bound = true };
+        struct store_recompress_report report;
+
+        assert_ok(store_recompress_tree(s, ROOT, &o, NULL, &report));
+        assert_true(report.replaced > 0);
+        promise_all();
+}
+
+/* Names, attributes and models that no version speaks of: they only must not disturb. */
+static void
+change_names(struct store *s, uint64_t round)
+{
+        char        name[16], moved[16];
+        struct stat st;
+
+        snprintf(name, sizeof name, "d%d", (int) round);
+        snprintf(moved, sizeof moved, "e%d", (int) round);
+        store_inode d = make_directory(s, ROOT, name);
+        assert_ok(store_symlink(s, &nobody, d, "link", "../f0", &st));
+        store_forget(s, st.st_ino, 1);
+        assert_ok(store_setxattr(s, d, "user.colour", "green", 5, 0));
+        assert_ok(store_property_set(s, d, "effort", "fast"));
+        assert_ok(store_rename(s, ROOT, name, ROOT, moved, 0));
+        if (round % 2 == 1) {
+                assert_ok(store_unlink(s, d, "link"));
+                assert_ok(store_rmdir(s, ROOT, moved));
+        }
+        store_forget(s, d, 1);
+}
+
+static void
+add_model(struct store *s)
+{
+        struct model *model = sample_model(16, 4, ACTIVATION_RELU, false, 1);
+
+        assert_non_null(model);
+        kept_model.hash = model_hash(model);
+        assert_ok(store_model_add(s, model, "{}"));
+        kept_model.promised = record_count();
+        model_free(model);
 }
 
 static void
@@ -174,89 +247,67 @@ commit_all(struct store *s)
 }
 
 static void
-run_workload(struct store *s)
+run_round(struct store *s, uint64_t round)
+{
+        put_version(s, 0, 5000, 10 * round + 1, SYNCED);
+        put_version(s, 1, 70000, 10 * round + 2, PLAIN);
+        put_version(s, 2, 300, 10 * round + 3, RENAMED);
+        if (round % 2 == 0)
+                commit_all(s);
+        put_version(s, 3, 40000, 10 * round + 4, RENAMED);
+        append_version(s, 0, "and more");
+        patch_version(s, 1, "patched while staged");
+        assert_ok(store_sync_tree(s, ROOT, false, NULL, NULL));
+        promise_all();
+        patch_version(s, 3, "patched when sealed");
+        put_version(s, 4, 20000, 10 * round + 5, PLAIN);
+        put_version(s, 4, 21000, 10 * round + 6, PLAIN);
+        if (round == 2)
+                commit_all(s);
+        remove_version(s, 2);
+        put_version(s, 5, 9000, 10 * round + 7, SYNCED);
+        remove_version(s, 4);
+        put_version(s, 4, 100, 10 * round + 8, RENAMED);
+        change_names(s, round);
+        put_values(s, 6, 9000 + round, round);
+        put_version(s, 7, 60000, 10 * round + 9, PLAIN);
+        resize_version(s, 7, round % 2 == 0 ? 30000 : 90000);
+        exchange_versions(s, 7, 5);
+        punch_version(s, 7, 4096, 1000);
+        if (round == 1)
+                add_model(s);
+        assert_ok(store_sync_tree(s, ROOT, false, NULL, NULL));
+        promise_all();
+        encode_again(s);
+        put_version(s, 8, 1000, round, SYNCED);
+        resize_version(s, 8, 10);
+}
+
+/* Closed in between, so that SQLite moves its log into the catalogue. */
+static void
+run_workload(struct fixture *f)
 {
         for (uint64_t round = 0; round < 4; round++) {
-                put_version(s, 0, 5000, 10 * round + 1, SYNCED);
-                put_version(s, 1, 70000, 10 * round + 2, PLAIN);
-                put_version(s, 2, 300, 10 * round + 3, RENAMED);
-                if (round % 2 == 0)
-                        commit_all(s);
-                put_version(s, 3, 40000, 10 * round + 4, RENAMED);
-                append_version(s, 0, "and more");
-                patch_version(s, 1, "patched while staged");
-                assert_ok(store_sync_tree(s, ROOT, false, NULL, NULL));
-                promise_all();
-                patch_version(s, 3, "patched when sealed");
-                put_version(s, 4, 20000, 10 * round + 5, PLAIN);
-                put_version(s, 4, 21000, 10 * round + 6, PLAIN);
-                if (round == 2)
-                        commit_all(s);
-                remove_version(s, 2);
-                put_version(s, 5, 9000, 10 * round + 7, SYNCED);
-                remove_version(s, 4);
-                put_version(s, 4, 100, 10 * round + 8, RENAMED);
+                run_round(f->store, round);
+                if (round == 1) {
+                        fixture_reopen(f);
+                        promise_all();
+                }
         }
 }
 
 /* ---- looking at what is left -------------------------------------------- */
 
-static bool
-is_allowed(const struct named *n, size_t index, size_t changes)
-{
-        if (n->version[index].started > changes)
-                return false;
-        for (size_t later = index + 1; later < n->count; later++)
-                if (n->version[later].promised <= changes)
-                        return false;
-        return true;
-}
-
-/* Absence is a version when none was ever promised. */
-static bool
-may_be_absent(const struct named *n, size_t changes)
-{
-        for (size_t i = 0; i < n->count; i++)
-                if (n->version[i].is_absent && is_allowed(n, i, changes))
-                        return true;
-        for (size_t i = 0; i < n->count; i++)
-                if (n->version[i].promised <= changes)
-                        return false;
-        return true;
-}
-
-static bool
-may_be(const struct named *n, const char *data, size_t size, size_t changes)
-{
-        for (size_t i = 0; i < n->count; i++) {
-                const struct version *v = &n->version[i];
-                if (!v->is_absent && v->size == size && memcmp(v->data, data, size) == 0 &&
-                    is_allowed(n, i, changes))
-                        return true;
-        }
-        return false;
-}
-
 static void
 look_at(struct store *s, size_t changes, int loss)
 {
-        struct stat st;
-        size_t      size;
+        const struct model *model;
+        char                what[64];
 
-        for (unsigned i = 0; i < NAMES; i++) {
-                if (store_lookup(s, ROOT, name_of(i), &st) != CAEFS_OK) {
-                        if (!may_be_absent(&names[i], changes))
-                                fail_msg("%s is lost after %zu changes, loss %d", name_of(i),
-                                         changes, loss);
-                        continue;
-                }
-                char *data = read_inode(s, st.st_ino, &size);
-                if (!may_be(&names[i], data, size, changes))
-                        fail_msg("%s (%zu bytes) is neither old nor new after %zu changes, "
-                                 "loss %d", name_of(i), size, changes, loss);
-                free(data);
-                store_forget(s, st.st_ino, 1);
-        }
+        snprintf(what, sizeof what, "after %zu changes, loss %d", changes, loss);
+        assert_versions(s, changes, what);
+        if (kept_model.promised <= changes)
+                assert_ok(store_model_find(s, kept_model.hash, &model));
 }
 
 /* Where disks are rebuilt, hundreds of times: in memory if there is enough. */
@@ -303,19 +354,18 @@ test_store_crash(void **state)
         assert_ok(store_close(f->store));
         record_start(f->path);
         fixture_open(f);
-        run_workload(f->store);
+        run_workload(f);
         assert_ok(store_close(f->store));
         f->store = NULL;
         record_stop();
 
-        size_t total = record_count();
-        size_t step = getenv("CAEFS_TEST_LONG") != NULL ? 1 : total / SAMPLES + 1;
-        for (size_t n = 0; n <= total; n += step)
-                for (int loss = RECORD_KEEP_ALL; loss <= RECORD_DROP_SOME; loss++)
-                        crash_at(f, n, (enum record_loss) loss);
-        for (unsigned i = 0; i < NAMES; i++)
-                for (size_t k = 0; k < names[i].count; k++)
-                        free(names[i].version[k].data);
+        size_t total = record_count(), cuts = 0;
+        size_t all = RECORD_LOSSES * (total + 1);
+        size_t step = getenv("CAEFS_TEST_LONG") != NULL ? 1 : all / SAMPLES + 1;
+        for (size_t n = 0; n < all; n += step, cuts++)
+                crash_at(f, n / RECORD_LOSSES, (enum record_loss) (n % RECORD_LOSSES));
+        print_message("%zu changes, %zu crashes\n", total, cuts);
+        versions_free();
         record_free();
 }
 
