@@ -152,6 +152,7 @@ trash_remove(struct store *s, const struct meta_trash *t)
         } else {
                 object_name(t->id, object);
                 result = io->unlink(s->objects_fd, object);
+                object_forget(s, t->id);
         }
         if (result < 0 && errno != ENOENT)
                 return caefs_fail_errno("%s: cannot remove a file", s->path);

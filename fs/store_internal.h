@@ -326,6 +326,9 @@ void           object_table_free(struct store *s);
 /* Opened, with one reference. */
 enum caefs_err object_acquire(struct store *s, uint64_t id, struct opened_object **out);
 void           object_release(struct store *s, struct opened_object *o);
+/* Its file was removed: its bytes on disk are free only once it is closed, which is now or
+ * when its last user has gone. */
+void           object_forget(struct store *s, uint64_t id);
 const struct object *object_of(const struct opened_object *o);
 uint64_t       object_id(const struct opened_object *o);
 /* The id of the object that O refers to; 0: none. */

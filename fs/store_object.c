@@ -23,6 +23,7 @@ struct opened_object {
         struct opened_object *older, *newer;    /* in the list of idle ones */
         uint64_t              id;
         unsigned              users;
+        bool                  is_gone;          /* its file was removed: closed with the last user */
         int                   fd;               /* -1: the bytes are in DATA */
         struct bytes          data;
         struct object        *object;
@@ -310,7 +311,21 @@ object_acquire(struct store *s, uint64_t id, struct opened_object **out)
         return CAEFS_OK;
 }
 
-/* One user less.  What has been idle for longest is returned when there are too many. */
+/* Out of the table, an idle one; lock held. */
+static struct opened_object *
+take_idle(struct object_table *t, struct opened_object *o)
+{
+        struct opened_object **at = bucket_of(t, o->id);
+
+        idle_remove(t, o);
+        while (*at != o)
+                at = &(*at)->next;
+        *at = o->next;
+        return o;
+}
+
+/* One user less.  What is returned is to be freed: it, or what has been idle for longest when
+ * there are too many. */
 static struct opened_object *
 release_one(struct object_table *t, struct opened_object *o)
 {
@@ -319,14 +334,10 @@ release_one(struct object_table *t, struct opened_object *o)
         pthread_mutex_lock(&t->lock);
         if (--o->users == 0) {
                 idle_add(t, o);
-                if (t->idle > IDLE_MAX) {
-                        unused = t->oldest;
-                        idle_remove(t, unused);
-                        struct opened_object **at = bucket_of(t, unused->id);
-                        while (*at != unused)
-                                at = &(*at)->next;
-                        *at = unused->next;
-                }
+                if (o->is_gone)
+                        unused = take_idle(t, o);
+                else if (t->idle > IDLE_MAX)
+                        unused = take_idle(t, t->oldest);
         }
         pthread_mutex_unlock(&t->lock);
         return unused;
@@ -340,6 +351,19 @@ object_release(struct store *s, struct opened_object *o)
                 o = unused == NULL ? NULL : unused->key;
                 opened_free(unused);
         }
+}
+
+void
+object_forget(struct store *s, uint64_t id)
+{
+        struct object_table *t = s->objects;
+
+        pthread_mutex_lock(&t->lock);
+        struct opened_object *o = use_present(t, id);
+        if (o != NULL)
+                o->is_gone = true;
+        pthread_mutex_unlock(&t->lock);
+        object_release(s, o);
 }
 
 uint64_t
