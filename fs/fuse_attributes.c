@@ -1,11 +1,14 @@
 /* fs/fuse_attributes.c - attributes, extended attributes, the file system's own. */
 #include <jansson.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs/describe.h"
 #include "fs/fuse_adapter.h"
 #include "fs/fuse_control.h"
+
+#define NGROUPS_SHOWN 1024              /* of a caller, that are looked at */
 
 static void
 op_getattr(fuse_req_t req, fuse_ino_t inode, struct fuse_file_info *fi)
@@ -129,29 +132,76 @@ op_getxattr(fuse_req_t req, fuse_ino_t inode, const char *name, size_t size)
         reply_attribute(req, err, value, size, length);
 }
 
+/* Takes the names of trusted.* out of LIST. */
+static size_t
+hide_trusted(char *list, size_t length)
+{
+        size_t kept = 0;
+
+        for (size_t at = 0, n; at < length; at += n) {
+                n = strlen(list + at) + 1;
+                if (strncmp(list + at, "trusted.", strlen("trusted.")) == 0)
+                        continue;
+                memmove(list + kept, list + at, n);
+                kept += n;
+        }
+        return kept;
+}
+
+/* Trusted attributes are root's alone, as on other file systems. */
 static void
 op_listxattr(fuse_req_t req, fuse_ino_t inode, size_t size)
 {
-        char *list = size != 0 ? adapter_buffer(size) : NULL;
+        char *list = adapter_buffer(XATTR_LIST_MAX);
         size_t length = 0;
         enum caefs_err err = CAEFS_OK;
 
-        if (size != 0 && list == NULL)
+        if (list == NULL)
                 err = CAEFS_ERR_NOMEM;
         else if (!control_owns(inode))
-                err = store_listxattr(adapter_of(req)->store, inode, list, size, &length);
+                err = store_listxattr(adapter_of(req)->store, inode, list, XATTR_LIST_MAX,
+                                      &length);
+        if (err == CAEFS_OK && adapter_caller(req).uid != 0)
+                length = hide_trusted(list, length);
+        if (err == CAEFS_OK && size != 0 && length > size)
+                err = CAEFS_ERR_RANGE;
         reply_attribute(req, err, list, size, length);
+}
+
+/* The kernel does not say so in what it sends: an ACL that is set by somebody outside of the
+ * group takes set-group-ID away, as chmod(2) would. */
+static enum caefs_err
+drop_group_privilege(fuse_req_t req, fuse_ino_t inode)
+{
+        const struct store_caller caller = adapter_caller(req);
+        struct store *store = adapter_of(req)->store;
+        gid_t groups[NGROUPS_SHOWN];
+        struct stat st;
+        int count;
+        enum caefs_err err = store_getattr(store, inode, &st);
+
+        if (err != CAEFS_OK || !(st.st_mode & S_ISGID) || caller.uid == 0 ||
+            caller.gid == st.st_gid)
+                return err;
+        count = fuse_req_getgroups(req, NGROUPS_SHOWN, groups);
+        for (int i = 0; i < count && i < NGROUPS_SHOWN; i++)
+                if (groups[i] == st.st_gid)
+                        return CAEFS_OK;
+        st.st_mode &= ~(mode_t) S_ISGID;
+        return store_setattr(store, &caller, inode, NULL, STORE_SET_MODE, &st, &st);
 }
 
 static void
 op_setxattr(fuse_req_t req, fuse_ino_t inode, const char *name, const char *value, size_t size,
             int flags)
 {
-        if (control_owns(inode))
-                adapter_reply(req, CAEFS_ERR_PERMISSION);
-        else
-                adapter_reply(req, store_setxattr(adapter_of(req)->store, inode, name, value,
-                                                  size, flags));
+        enum caefs_err err = CAEFS_ERR_PERMISSION;
+
+        if (!control_owns(inode))
+                err = store_setxattr(adapter_of(req)->store, inode, name, value, size, flags);
+        if (err == CAEFS_OK && strcmp(name, "system.posix_acl_access") == 0)
+                err = drop_group_privilege(req, inode);
+        adapter_reply(req, err);
 }
 
 static void

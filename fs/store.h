@@ -141,7 +141,8 @@ enum caefs_err store_link(struct store *s, store_inode inode, store_inode direct
 enum caefs_err store_unlink(struct store *s, store_inode directory, const char *name);
 enum caefs_err store_rmdir(struct store *s, store_inode directory, const char *name);
 
-/* FLAGS: 0, RENAME_NOREPLACE or RENAME_EXCHANGE. */
+/* FLAGS: those of renameat2(2), all of them.  A whiteout belongs to whom the file belongs that
+ * went away. */
 enum caefs_err store_rename(struct store *s, store_inode from, const char *from_name,
                             store_inode to, const char *to_name, unsigned flags);
 
@@ -170,7 +171,15 @@ enum caefs_err store_setattr(struct store *s, const struct store_caller *c, stor
                              struct store_file *file, unsigned what, const struct stat *want,
                              struct stat *st);
 
-/* SIZE 0 asks for the length.  user.caefs.NAME are properties (meta), validated;
+/* Set-user-ID and set-group-ID of a file whose bytes C has changed go, unless C may keep
+ * them; DROPPED: they did. */
+enum caefs_err store_drop_privileges(struct store *s, const struct store_caller *c,
+                                     store_inode inode, bool *dropped);
+
+/* POSIX ACLs (system.posix_acl_access, system.posix_acl_default) keep step with the mode and
+ * are inherited; who may set them and what they allow is for the kernel to judge.
+ *
+ * SIZE 0 asks for the length.  user.caefs.NAME are properties (meta), validated;
  * user.caefs.effective.NAME and user.caefs.stat.NAME are computed and read-only. */
 enum caefs_err store_getxattr(struct store *s, store_inode inode, const char *name,
                               void *value, size_t size, size_t *length);

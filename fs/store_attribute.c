@@ -86,7 +86,11 @@ set_attributes(struct store *s, const struct store_caller *c, struct inode *inod
         if (err != CAEFS_OK)
                 return err;
         struct inode_update u = attribute_update(s, c, inode, what, want);
-        err = change_end(s, inodes_write(s, &u, 1));
+        if (what & STORE_SET_MODE)
+                err = acl_follow_mode(s, &u.row);
+        if (err == CAEFS_OK)
+                err = inodes_write(s, &u, 1);
+        err = change_end(s, err);
         if (err != CAEFS_OK)
                 return err;
         /* A new mtime of a file in use goes with its content; while somebody writes, the
@@ -122,6 +126,28 @@ set_size(struct store *s, struct inode *inode, off_t size)
 }
 
 enum caefs_err
+store_drop_privileges(struct store *s, const struct store_caller *c, store_inode ino,
+                      bool *dropped)
+{
+        struct inode  *inode;
+        enum caefs_err err = inode_hold(s, ino, &inode);
+
+        *dropped = false;
+        if (err != CAEFS_OK)
+                return err;
+        struct meta_inode row = inode_row(s, inode);
+        const uint32_t    mode = row.mode;
+        drop_privileges(c, &row);
+        if (row.mode != mode) {
+                const struct stat want = { .st_mode = row.mode };
+                err = set_attributes(s, c, inode, STORE_SET_MODE, &want);
+                *dropped = err == CAEFS_OK;
+        }
+        inode_release(s, inode);
+        return err;
+}
+
+enum caefs_err
 store_setattr(struct store *s, const struct store_caller *c, store_inode ino,
               struct store_file *file, unsigned what, const struct stat *want,
               struct stat *st)
@@ -134,9 +160,9 @@ store_setattr(struct store *s, const struct store_caller *c, store_inode ino,
                 return err;
         if (what & STORE_SET_SIZE)
                 err = set_size(s, inode, want->st_size);
-        what &= ~(unsigned) STORE_SET_SIZE;
-        if (err == CAEFS_OK && what != 0)
-                err = set_attributes(s, c, inode, what, want);
+        /* Setting nothing, as chown(-1, -1) does, is a change of the change time. */
+        if (err == CAEFS_OK && what != STORE_SET_SIZE)
+                err = set_attributes(s, c, inode, what & ~(unsigned) STORE_SET_SIZE, want);
         if (err == CAEFS_OK)
                 inode_stat(s, inode, st);
         inode_release(s, inode);

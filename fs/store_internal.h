@@ -283,6 +283,29 @@ enum caefs_err name_make(struct store *s, const struct store_caller *c, store_in
                          const char *name, struct meta_inode *row, const char *target,
                          struct inode **out);
 
+/* ---- store_acl.c -------------------------------------------------------- */
+
+#define ACL_ACCESS  "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default"
+
+bool acl_is_name(const char *name);
+
+/* All within a change.  Sets the ACL NAME of ROW's inode; ROW->mode becomes what an access
+ * ACL says.  CAEFS_ERR_ARGUMENT: VALUE is no ACL. */
+enum caefs_err acl_set(struct store *s, struct meta_inode *row, const char *name,
+                       const void *value, size_t size);
+/* One that is not there is removed too. */
+enum caefs_err acl_remove(struct store *s, uint64_t ino, const char *name);
+/* After chmod: the access ACL says what ROW->mode says. */
+enum caefs_err acl_follow_mode(struct store *s, const struct meta_inode *row);
+/* What ROW, which is about to be made in PARENT, inherits: its mode is limited by PARENT's
+ * default ACL, which comes in ACL (empty before), or else by the umask. */
+enum caefs_err acl_inherit(struct store *s, const struct meta_inode *parent, mode_t umask,
+                           struct meta_inode *row, struct bytes *acl);
+/* And, once ROW has a number, its ACLs; ACL is changed. */
+enum caefs_err acl_inherit_write(struct store *s, const struct meta_inode *row,
+                                 struct bytes *acl);
+
 /* ---- store_staging.c ---------------------------------------------------- */
 
 /* The content of a regular file, made if it was not there, with one user more. */

@@ -108,7 +108,6 @@ set_owner(struct meta_inode *row, const struct store_caller *c, const struct met
 {
         row->uid = c->uid;
         row->gid = c->gid;
-        row->mode &= ~(uint32_t) (c->umask & 0777);
         if (parent->mode & S_ISGID) {
                 row->gid = parent->gid;
                 if (S_ISDIR(row->mode))
@@ -119,7 +118,7 @@ set_owner(struct meta_inode *row, const struct store_caller *c, const struct met
 /* Rows of ROW under NAME; catalogue held, within a change. */
 static enum caefs_err
 insert_inode(struct store *s, struct inode *directory, const char *name,
-             struct meta_inode *row, const char *target)
+             struct meta_inode *row, const char *target, struct bytes *acl)
 {
         bool                is_directory = S_ISDIR(row->mode);
         struct inode_update u = directory_update(s, directory, is_directory, row->ctime);
@@ -134,6 +133,8 @@ insert_inode(struct store *s, struct inode *directory, const char *name,
         if (err == CAEFS_OK && target != NULL)
                 err = meta_target_write(s->meta, row->ino, target);
         if (err == CAEFS_OK)
+                err = acl_inherit_write(s, row, acl);
+        if (err == CAEFS_OK)
                 err = meta_entry_insert(s->meta, directory->row.ino, name, row->ino, NULL);
         if (err == CAEFS_OK)
                 err = inodes_write(s, &u, 1);
@@ -145,6 +146,7 @@ name_make(struct store *s, const struct store_caller *c, store_inode directory,
           const char *name, struct meta_inode *row, const char *target, struct inode **out)
 {
         struct inode  *parent = NULL;
+        struct bytes   acl = { 0 };
         enum caefs_err err = check_name(name);
 
         *out = NULL;
@@ -160,14 +162,17 @@ name_make(struct store *s, const struct store_caller *c, store_inode directory,
         if (err == CAEFS_OK) {
                 struct meta_inode parent_row = inode_row(s, parent);
                 set_owner(row, c, &parent_row);
-                err = insert_inode(s, parent, name, row, target);
+                err = acl_inherit(s, &parent_row, c->umask, row, &acl);
         }
+        if (err == CAEFS_OK)
+                err = insert_inode(s, parent, name, row, target, &acl);
         if (err == CAEFS_OK)
                 err = inode_hold_locked(s, row->ino, out);
         if (err == CAEFS_OK)
                 dentry_add(s, directory, name, *out);
         err = change_end(s, err);
         inode_release(s, parent);
+        bytes_free(&acl);
         return err;
 }
 
@@ -217,14 +222,12 @@ store_symlink(struct store *s, const struct store_caller *c, store_inode directo
 {
         size_t            n = strlen(target);
         struct meta_inode row = { .mode = S_IFLNK | 0777, .content.size = n };
-        struct store_caller no_mask = *c;
 
         if (n == 0)
                 return CAEFS_ERR_NO_ENTRY;
         if (n > STORE_TARGET_MAX)
                 return CAEFS_ERR_NAME_TOO_LONG;
-        no_mask.umask = 0;
-        return make_and_look_up(s, &no_mask, directory, name, &row, target, st);
+        return make_and_look_up(s, c, directory, name, &row, target, st);
 }
 
 enum caefs_err

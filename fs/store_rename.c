@@ -163,6 +163,23 @@ move_name(struct store *s, const struct end *from, const struct end *to)
         return err == CAEFS_OK ? write_inodes(s, from, to, false) : err;
 }
 
+/* What overlay file systems leave under the old name: a device of number 0. */
+static enum caefs_err
+leave_whiteout(struct store *s, const struct end *from)
+{
+        const struct meta_inode moved = inode_row(s, from->inode);
+        const int64_t           now = now_ns();
+        struct meta_inode       row = {
+                .mode = S_IFCHR, .nlink = 1, .uid = moved.uid, .gid = moved.gid,
+                .atime = now, .ctime = now, .content.mtime = now,
+        };
+        enum caefs_err          err = meta_inode_insert(s->meta, &row);
+
+        return err == CAEFS_OK ? meta_entry_insert(s->meta, from->directory->row.ino,
+                                                   from->name, row.ino, NULL)
+                               : err;
+}
+
 static enum caefs_err
 rename_ends(struct store *s, const struct end *from, const struct end *to, unsigned flags)
 {
@@ -177,11 +194,13 @@ rename_ends(struct store *s, const struct end *from, const struct end *to, unsig
                         return CAEFS_OK;
                 err = exchange_names(s, from, to);
         } else {
-                if (to->inode != NULL && flags == RENAME_NOREPLACE)
+                if (to->inode != NULL && (flags & RENAME_NOREPLACE))
                         return CAEFS_ERR_EXISTS;
                 if (to->inode == from->inode)
                         return CAEFS_OK;        /* two names of one file: POSIX says nothing happens */
                 err = move_name(s, from, to);
+                if (err == CAEFS_OK && (flags & RENAME_WHITEOUT))
+                        err = leave_whiteout(s, from);
         }
         if (err != CAEFS_OK)
                 return err;
@@ -197,11 +216,12 @@ enum caefs_err
 store_rename(struct store *s, store_inode from_directory, const char *from_name,
              store_inode to_directory, const char *to_name, unsigned flags)
 {
-        struct end from = { 0 }, to = { 0 };
+        struct end     from = { 0 }, to = { 0 };
+        enum caefs_err err;
 
-        if (flags != 0 && flags != RENAME_NOREPLACE && flags != RENAME_EXCHANGE)
+        if (flags != RENAME_EXCHANGE && (flags & ~(unsigned) (RENAME_NOREPLACE | RENAME_WHITEOUT)))
                 return CAEFS_ERR_ARGUMENT;
-        enum caefs_err err = change_begin(s, SPACE_NONE);
+        err = change_begin(s, flags & RENAME_WHITEOUT ? SPACE_SOME : SPACE_NONE);
         if (err != CAEFS_OK)
                 return err;
         err = find_end(s, from_directory, from_name, &from);

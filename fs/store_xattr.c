@@ -38,10 +38,7 @@ check_xattr_name(const char *name)
         for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
                 if (after(name, prefixes[i]) != NULL)
                         return n > strlen(prefixes[i]) ? CAEFS_OK : CAEFS_ERR_ARGUMENT;
-        if (strcmp(name, "system.posix_acl_access") == 0 ||
-            strcmp(name, "system.posix_acl_default") == 0)
-                return CAEFS_OK;
-        return CAEFS_ERR_UNSUPPORTED;
+        return acl_is_name(name) ? CAEFS_OK : CAEFS_ERR_UNSUPPORTED;
 }
 
 /* DATA in the caller's buffer; its length alone when SIZE is 0. */
@@ -177,12 +174,13 @@ store_getxattr(struct store *s, store_inode ino, const char *name, void *value, 
         return err;
 }
 
-/* The change time, and what memory knows of attributes; within a change. */
+/* The change time, the mode, which goes with an ACL, and what memory knows of attributes;
+ * within a change. */
 static enum caefs_err
-note_change(struct store *s, struct inode *inode)
+note_change(struct store *s, struct inode *inode, const struct meta_inode *changed)
 {
         struct inode_update u = {
-                .inode = inode, .row = inode_row(s, inode), .which = ROW_CTIME,
+                .inode = inode, .row = *changed, .which = ROW_CTIME | ROW_MODE,
         };
         struct meta_inode   row;
 
@@ -228,10 +226,13 @@ set_stored(struct store *s, uint64_t ino, const char *name, const void *value, s
         err = inode_hold_locked(s, ino, &inode);
         if (err == CAEFS_OK)
                 err = check_flags(s, ino, name, flags);
-        if (err == CAEFS_OK)
-                err = meta_xattr_write(s->meta, ino, name, value, size);
-        if (err == CAEFS_OK)
-                err = note_change(s, inode);
+        if (err == CAEFS_OK) {
+                struct meta_inode row = inode_row(s, inode);
+                err = acl_is_name(name) ? acl_set(s, &row, name, value, size)
+                                        : meta_xattr_write(s->meta, ino, name, value, size);
+                if (err == CAEFS_OK)
+                        err = note_change(s, inode, &row);
+        }
         err = change_end(s, err);
         inode_release(s, inode);
         return err;
@@ -301,9 +302,12 @@ store_removexattr(struct store *s, store_inode ino, const char *name)
                 return err;
         err = inode_hold_locked(s, ino, &inode);
         if (err == CAEFS_OK)
-                err = meta_xattr_delete(s->meta, ino, name);
-        if (err == CAEFS_OK)
-                err = note_change(s, inode);
+                err = acl_is_name(name) ? acl_remove(s, ino, name)
+                                        : meta_xattr_delete(s->meta, ino, name);
+        if (err == CAEFS_OK) {
+                struct meta_inode row = inode_row(s, inode);
+                err = note_change(s, inode, &row);
+        }
         err = change_end(s, err);
         inode_release(s, inode);
         return err;
