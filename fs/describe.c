@@ -73,6 +73,26 @@ file_object(struct store *s, const struct store_file_info *info)
 }
 
 enum caefs_err
+describe_totals(struct store *s, json_t **out)
+{
+        struct store_totals t;
+        const enum caefs_err err = store_totals(s, true, &t);
+
+        if (err != CAEFS_OK)
+                return err;
+        *out = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                         "files", integer(t.files),
+                         "logical_bytes", integer(t.logical_bytes),
+                         "staged_files", integer(t.staged_files),
+                         "staged_bytes", integer(t.staged_bytes),
+                         "objects", integer(t.objects),
+                         "stored_bytes", integer(t.stored_bytes + t.staged_bytes),
+                         "models", integer(t.models),
+                         "model_bytes", integer(t.model_bytes));
+        return *out == NULL ? CAEFS_ERR_NOMEM : CAEFS_OK;
+}
+
+enum caefs_err
 describe_file(struct store *s, store_inode inode, json_t **out)
 {
         struct store_file_info info = { .state = "" };

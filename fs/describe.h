@@ -35,6 +35,11 @@ enum caefs_err describe_file(struct store *s, store_inode inode, json_t **out);
 enum caefs_err describe_explain(struct store *s, store_inode inode, json_t **out);
 enum caefs_err describe_models(struct store *s, json_t **out);         /* an array */
 
+/* Sums over the store (store_totals(), fresh): "files", "logical_bytes", "staged_files",
+ * "staged_bytes", "objects", "stored_bytes": of objects and staged files, "models",
+ * "model_bytes". */
+enum caefs_err describe_totals(struct store *s, json_t **out);
+
 /* A model's own words: family, layers, parameters, bound, training. */
 json_t *describe_model(const struct model *m);
 

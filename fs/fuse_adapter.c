@@ -44,6 +44,8 @@ adapter_reply(fuse_req_t req, enum caefs_err err)
         if (is_trouble(err))
                 log_error("%s", *sentence != '\0' ? sentence : caefs_err_text(err));
         caefs_detail_clear();
+        if (err != CAEFS_OK)
+                statistics_add_error(adapter_of(req)->statistics, caefs_err_errno(err));
         fuse_reply_err(req, caefs_err_errno(err));
 }
 
@@ -142,6 +144,7 @@ adapter_handle_new(struct adapter *a, struct store_file *file, fuse_ino_t inode,
         if (h->next != NULL)
                 h->next->previous = h;
         a->handles = h;
+        a->open_files++;
         pthread_mutex_unlock(&a->lock);
         return h;
 }
@@ -156,6 +159,7 @@ adapter_handle_free(struct adapter *a, struct adapter_handle *h)
                 a->handles = h->next;
         if (h->next != NULL)
                 h->next->previous = h->previous;
+        a->open_files--;
         pthread_mutex_unlock(&a->lock);
         store_file_release(h->file);
         free(h);
@@ -179,6 +183,20 @@ adapter_handles_free(struct adapter *a)
 {
         while (a->handles != NULL)
                 adapter_handle_free(a, a->handles);
+}
+
+struct metrics_of
+adapter_metrics(struct adapter *a)
+{
+        struct metrics_of m = {
+                .store = a->store, .statistics = a->statistics, .store_path = a->store_path,
+                .mountpoint = a->mountpoint, .since = a->since,
+        };
+
+        pthread_mutex_lock(&a->lock);
+        m.open_files = a->open_files;
+        pthread_mutex_unlock(&a->lock);
+        return m;
 }
 
 /* ---- helpers ------------------------------------------------------------ */

@@ -22,6 +22,7 @@
 #include <fuse3/fuse_lowlevel.h>
 #include <pthread.h>
 
+#include "fs/metrics.h"
 #include "fs/store.h"
 
 /* Seconds that the kernel may believe names and attributes.  The mount is the
@@ -37,9 +38,12 @@ struct adapter_handle {
 };
 
 struct adapter {
-        struct store   *store;
-        struct control *control;
-        bool            read_only;
+        struct store      *store;
+        struct control    *control;
+        struct statistics *statistics;
+        const char        *store_path, *mountpoint;
+        struct timespec    since;               /* when it was mounted */
+        bool               read_only;
 
         struct fuse_session *session;           /* constant while requests are served */
         pthread_mutex_t      notify_lock;       /* held while the kernel is told of sealing */
@@ -47,6 +51,7 @@ struct adapter {
 
         pthread_mutex_t        lock;    /* taken alone: nothing is called under it */
         struct adapter_handle *handles; /* protected by lock */
+        uint64_t               open_files;      /* protected by lock: how many handles */
         unsigned               helpers; /* protected by lock: threads that answer a request */
         pthread_cond_t         no_helpers;      /* helpers has become 0 */
 };
@@ -93,6 +98,12 @@ adapter_handle(const struct fuse_file_info *fi)
 {
         return (struct adapter_handle *) (uintptr_t) fi->fh;
 }
+
+/* What to describe to fs/metrics.h. */
+struct metrics_of adapter_metrics(struct adapter *a);
+
+/* Puts counting and a clock around each of OPS, once all are there (fuse_statistics.c). */
+void adapter_measure_operations(struct fuse_lowlevel_ops *ops);
 
 /* The operations, by file: each adds its own to OPS. */
 void adapter_name_operations(struct fuse_lowlevel_ops *ops);            /* fuse_names.c */

@@ -8,19 +8,16 @@
 #include "fs/fuse_control_internal.h"
 
 struct control *
-control_new(struct store *store, const char *store_path, const char *mountpoint, bool read_only)
+control_new(struct adapter *a)
 {
         struct control *c = calloc(1, sizeof *c);
 
         if (c == NULL)
                 return NULL;
-        c->store = store;
-        c->store_path = strdup(store_path);
-        c->mountpoint = strdup(mountpoint);
-        c->read_only = read_only;
+        c->adapter = a;
+        c->store = a->store;
         c->owner = geteuid();
         c->group = getegid();
-        clock_gettime(CLOCK_REALTIME, &c->since);
         pthread_mutex_init(&c->lock, NULL);
         return c;
 }
@@ -72,8 +69,6 @@ control_free(struct control *c)
         while (c->handles != NULL)
                 handle_free(c, c->handles);
         pthread_mutex_destroy(&c->lock);
-        free(c->store_path);
-        free(c->mountpoint);
         free(c);
 }
 
@@ -125,7 +120,7 @@ void
 control_create(fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_file_info *fi)
 {
         struct control *c = adapter_of(req)->control;
-        struct store_model m = { .created = c->since.tv_sec };
+        struct store_model m = { .created = c->adapter->since.tv_sec };
         struct fuse_entry_param entry;
         struct control_handle *h;
         struct stat st;

@@ -6,6 +6,9 @@
  *
  *   .caefs/store        read: lines "store PATH", "mountpoint PATH", "pid N",
  *                       "read_only 0|1", "version TEXT"
+ *   .caefs/stats        read: operations and other figures as text, and
+ *   .caefs/stats.json   as JSON (fs/metrics.h)
+ *   .caefs/totals.json  read: commits, then sums over the whole store (fs/describe.h)
  *   .caefs/sync         write the decimal number of an inode and a newline; everything
  *                       at or below it is sealed and made durable.  Reads then
  *                       give lines: "progress DONE TOTAL" while it goes on, and last
@@ -48,8 +51,7 @@
 
 struct control;
 
-struct control *control_new(struct store *store, const char *store_path,
-                            const char *mountpoint, bool read_only);
+struct control *control_new(struct adapter *a);         /* NULL when memory is out */
 void            control_free(struct control *c);        /* stops and closes what is open */
 
 static inline bool

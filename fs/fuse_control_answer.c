@@ -28,16 +28,16 @@ put_json(struct bytes *out, json_t *json)
 }
 
 static enum caefs_err
-put_store_text(struct control *c, struct bytes *out)
+put_store_text(const struct adapter *a, struct bytes *out)
 {
         char text[64];
 
         bytes_put(out, "store ", 6);
-        bytes_put(out, c->store_path, strlen(c->store_path));
+        bytes_put(out, a->store_path, strlen(a->store_path));
         bytes_put(out, "\nmountpoint ", 12);
-        bytes_put(out, c->mountpoint, strlen(c->mountpoint));
+        bytes_put(out, a->mountpoint, strlen(a->mountpoint));
         snprintf(text, sizeof text, "\npid %ld\nread_only %d\nversion %s\n", (long) getpid(),
-                 c->read_only, PACKAGE_VERSION);
+                 a->read_only, PACKAGE_VERSION);
         bytes_put(out, text, strlen(text));
         return out->failed ? CAEFS_ERR_NOMEM : CAEFS_OK;
 }
@@ -60,14 +60,25 @@ put_model(struct control *c, uint64_t hash, struct bytes *out)
 enum caefs_err
 control_prepare(struct control *c, struct control_handle *h)
 {
+        struct metrics_of figures;
         json_t *json;
         enum caefs_err err = CAEFS_OK;
 
         switch (h->node) {
         case NODE_STORE:
-                return put_store_text(c, &h->bytes);
+                return put_store_text(c->adapter, &h->bytes);
         case NODE_MODELS_JSON:
                 err = describe_models(c->store, &json);
+                return err != CAEFS_OK ? err : put_json(&h->bytes, json);
+        case NODE_STATS:
+                figures = adapter_metrics(c->adapter);
+                return metrics_text(&figures, &h->bytes);
+        case NODE_STATS_JSON:
+                figures = adapter_metrics(c->adapter);
+                err = metrics_json(&figures, &json);
+                return err != CAEFS_OK ? err : put_json(&h->bytes, json);
+        case NODE_TOTALS_JSON:
+                err = describe_totals(c->store, &json);
                 return err != CAEFS_OK ? err : put_json(&h->bytes, json);
         case NODE_MODEL:
                 return h->upload ? CAEFS_OK : put_model(c, h->hash, &h->bytes);

@@ -15,7 +15,8 @@
 
 enum node {
         NODE_DIRECTORY, NODE_STORE, NODE_SYNC, NODE_EXPLAIN, NODE_MODELS_JSON, NODE_MODELS,
-        NODE_MODEL_JSON, NODE_RECORD, NODE_RECOMPRESS,
+        NODE_MODEL_JSON, NODE_RECORD, NODE_RECOMPRESS, NODE_STATS, NODE_STATS_JSON,
+        NODE_TOTALS_JSON,
         NODE_COUNT,
         NODE_MODEL = NODE_COUNT,        /* any file in models/ */
 };
@@ -35,13 +36,10 @@ struct control_handle {
 };
 
 struct control {
-        struct store          *store;
-        char                  *store_path;
-        char                  *mountpoint;
-        bool                   read_only;
+        struct adapter        *adapter;
+        struct store          *store;           /* the adapter's */
         uid_t                  owner;
         gid_t                  group;
-        struct timespec        since;
         pthread_mutex_t        lock;            /* taken alone */
         struct control_handle *handles;         /* protected by lock */
 };

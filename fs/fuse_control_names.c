@@ -17,6 +17,9 @@ static const struct {
         [NODE_MODEL_JSON]  = { "model", S_IFREG | 0666 },
         [NODE_RECORD]      = { "record", S_IFREG | 0644 },
         [NODE_RECOMPRESS]  = { "recompress", S_IFREG | 0644 },
+        [NODE_STATS]       = { "stats", S_IFREG | 0444 },
+        [NODE_STATS_JSON]  = { "stats.json", S_IFREG | 0444 },
+        [NODE_TOTALS_JSON] = { "totals.json", S_IFREG | 0444 },
 };
 
 /* ---- inodes ------------------------------------------------------------- */
@@ -86,9 +89,9 @@ node_stat(const struct control *c, enum node node, struct stat *st)
                 .st_uid = c->owner,
                 .st_gid = c->group,
                 .st_blksize = 4096,
-                .st_mtim = c->since,
-                .st_ctim = c->since,
-                .st_atim = c->since,
+                .st_mtim = c->adapter->since,
+                .st_ctim = c->adapter->since,
+                .st_atim = c->adapter->since,
         };
 }
 
@@ -115,7 +118,7 @@ is_uploading(struct control *c, fuse_ino_t inode, struct store_model *out)
                 if (h->upload && h->node == NODE_MODEL && inode_of_model(h->hash) == inode)
                         break;
         if (h != NULL)
-                *out = (struct store_model) { .hash = h->hash, .created = c->since.tv_sec };
+                *out = (struct store_model) { .hash = h->hash, .created = c->adapter->since.tv_sec };
         pthread_mutex_unlock(&c->lock);
         return h != NULL;
 }

@@ -9,22 +9,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse3/fuse_log.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/notify.h"
 #include "fs/fuse_adapter.h"
 #include "fs/fuse_control.h"
+#include "fs/fuse_unmount.h"
+#include "fs/fuse_upkeep.h"
 
 #define DEFAULT_THREADS 16
 #define MAX_WRITE       (1u << 20)
@@ -147,6 +150,7 @@ operations(void)
         adapter_attribute_operations(&ops);
         adapter_file_operations(&ops);
         adapter_directory_operations(&ops);
+        adapter_measure_operations(&ops);
         return ops;
 }
 
@@ -230,42 +234,6 @@ raise_read_ahead(const struct fuse_mount_options *o)
 
 /* ---- unmounting --------------------------------------------------------- */
 
-/* umount(8) for those who are not root. */
-static enum caefs_err
-run_fusermount(const char *mountpoint)
-{
-        int status;
-        const pid_t pid = fork();
-
-        if (pid < 0)
-                return caefs_fail_errno("cannot start fusermount3");
-        if (pid == 0) {
-                execlp("fusermount3", "fusermount3", "-q", "-u", "--", mountpoint, (char *) NULL);
-                _exit(127);
-        }
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-                ;
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-                return CAEFS_OK;
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-                return caefs_fail(CAEFS_ERR_PERMISSION, "fusermount3 is missing: on Debian, "
-                                  "apt-get install fuse3");
-        return caefs_fail(CAEFS_ERR_BUSY, "it is in use, or not yours to unmount");
-}
-
-enum caefs_err
-fuse_unmount(const char *mountpoint)
-{
-        if (umount2(mountpoint, UMOUNT_NOFOLLOW) == 0)
-                return CAEFS_OK;
-        if (errno == EPERM)
-                return run_fusermount(mountpoint);
-        if (errno == EBUSY)
-                return caefs_fail(CAEFS_ERR_BUSY, "it is in use: files are open there, or it is "
-                                  "somebody's working directory");
-        return caefs_fail_errno("cannot unmount");
-}
-
 static void
 write_back(const char *mountpoint)
 {
@@ -277,6 +245,20 @@ write_back(const char *mountpoint)
         close(fd);
 }
 
+/* To the service manager, once the mount answers. */
+static void
+say_ready(const struct fuse_mount_options *o)
+{
+        char state[2 * PATH_MAX];
+        struct statvfs space;
+
+        if (statvfs(o->mountpoint, &space) != 0)
+                return;
+        snprintf(state, sizeof state, "READY=1\nSTATUS=%s is mounted at %s", o->store,
+                 o->mountpoint);
+        notify_send(state);
+}
+
 /* The thread that waits for requests to be answered, which no other may. */
 static void *
 wait_for_signal(void *argument)
@@ -285,10 +267,12 @@ wait_for_signal(void *argument)
         int number;
 
         raise_read_ahead(s->options);
+        say_ready(s->options);
         while (sigwait(&s->signals, &number) != 0)
                 ;
         if (atomic_load(&s->ended))
                 return NULL;
+        notify_send("STOPPING=1\nSTATUS=writing back");
         write_back(s->options->mountpoint);
         if (fuse_unmount(s->options->mountpoint) == CAEFS_OK)
                 return NULL;            /* the loop ends by itself */
@@ -354,6 +338,7 @@ set_mounted(struct adapter *a, bool mounted)
 static enum caefs_err
 serve_until_end(struct session *s)
 {
+        struct upkeep *upkeep = NULL;
         enum caefs_err err;
 
         s->main_thread = pthread_self();
@@ -363,14 +348,46 @@ serve_until_end(struct session *s)
         }
         if (s->options->ready != NULL)
                 s->options->ready(s->options->context);
+        if (upkeep_start(&s->adapter, s->options->metrics_file, s->options->metrics_interval,
+                         &upkeep) != CAEFS_OK)
+                log_warning("no metrics and no watchdog: %s", caefs_detail());
         log_info("%s is mounted at %s%s", s->options->store, s->options->mountpoint,
                  s->adapter.read_only ? ", read only" : "");
         err = serve(s);
+        notify_send("STOPPING=1");
         atomic_store(&s->ended, true);
         set_mounted(&s->adapter, false);
         fuse_session_unmount(s->adapter.session);
+        upkeep_stop(upkeep);
         pthread_kill(s->signal_thread, SIGTERM);
         pthread_join(s->signal_thread, NULL);
+        return err;
+}
+
+/* Sealing may take longer than the service manager would wait: it is told that we go on. */
+static void
+ask_for_time(struct progress *p)
+{
+        static _Atomic int64_t asked;   /* seconds since 1970 */
+        const int64_t now = (int64_t) time(NULL);
+
+        (void) p;
+        if (now - atomic_load(&asked) < 10)
+                return;
+        atomic_store(&asked, now);
+        notify_send("EXTEND_TIMEOUT_USEC=60000000\nSTATUS=sealing what is staged");
+}
+
+static enum caefs_err
+drain(struct store *store)
+{
+        struct progress progress = { .report = ask_for_time };
+        uint64_t left = 0;
+        const enum caefs_err err = store_sync_tree(store, STORE_ROOT_INODE, false, &progress,
+                                                   &left);
+
+        if (left > 0)
+                log_warning("%" PRIu64 " files stay staged", left);
         return err;
 }
 
@@ -392,7 +409,7 @@ mount_and_serve(struct session *s)
 
         if (err != CAEFS_OK)
                 return err;
-        a->control = control_new(a->store, o->store, o->mountpoint, a->read_only);
+        a->control = control_new(a);
         if (a->control == NULL)
                 err = CAEFS_ERR_NOMEM;
         else if (fuse_session_mount(s->adapter.session, o->mountpoint) != 0)
@@ -403,40 +420,66 @@ mount_and_serve(struct session *s)
         }
         give_back(s);
         if (err == CAEFS_OK && o->drain)
-                err = store_sync_tree(a->store, STORE_ROOT_INODE, false, NULL, NULL);
+                err = drain(a->store);
         return err;
+}
+
+static enum caefs_err
+open_and_serve(struct session *s)
+{
+        const struct fuse_mount_options *o = s->options;
+        struct store_options store_options = o->store_options;
+        struct adapter *a = &s->adapter;
+        enum caefs_err err, closed;
+
+        store_options.sealed = file_was_sealed;
+        store_options.sealed_context = a;
+        err = store_open(o->store, &store_options, &a->store);
+        if (err != CAEFS_OK)
+                return err;
+        if (!a->read_only)
+                write_holder(o);
+        err = mount_and_serve(s);
+        if (!a->read_only)
+                remove_holder(o);
+        closed = store_close(a->store);
+        if (a->session != NULL)
+                fuse_session_destroy(a->session);
+        if (err == CAEFS_OK && closed == CAEFS_OK)
+                log_info("%s is closed, everything is on the disk", o->store);
+        return err != CAEFS_OK ? err : closed;
+}
+
+static enum caefs_err
+init_adapter(struct adapter *a, const struct fuse_mount_options *o)
+{
+        pthread_mutex_init(&a->lock, NULL);
+        pthread_mutex_init(&a->notify_lock, NULL);
+        pthread_cond_init(&a->no_helpers, NULL);
+        a->read_only = o->store_options.read_only;
+        a->store_path = o->store;
+        a->mountpoint = o->mountpoint;
+        clock_gettime(CLOCK_REALTIME, &a->since);
+        a->statistics = statistics_new();
+        return a->statistics == NULL ? CAEFS_ERR_NOMEM : CAEFS_OK;
 }
 
 enum caefs_err
 fuse_mount(const struct fuse_mount_options *o)
 {
         struct session s = { .options = o };
-        struct store_options store_options = o->store_options;
-        enum caefs_err err, closed;
+        enum caefs_err err = fuse_mount_possible();
+        int guard;
 
-        err = fuse_mount_possible();
         if (err != CAEFS_OK)
                 return err;
+        guard = o->guard ? guard_start(o->mountpoint) : -1;
         fuse_set_log_func(log_of_libfuse);
         block_signals(&s);
-        pthread_mutex_init(&s.adapter.lock, NULL);
-        pthread_mutex_init(&s.adapter.notify_lock, NULL);
-        pthread_cond_init(&s.adapter.no_helpers, NULL);
-        s.adapter.read_only = store_options.read_only;
-        store_options.sealed = file_was_sealed;
-        store_options.sealed_context = &s.adapter;
-        err = store_open(o->store, &store_options, &s.adapter.store);
-        if (err != CAEFS_OK)
-                return err;
-        if (!store_options.read_only)
-                write_holder(o);
-        err = mount_and_serve(&s);
-        if (!store_options.read_only)
-                remove_holder(o);
-        closed = store_close(s.adapter.store);
-        if (err == CAEFS_OK && closed == CAEFS_OK)
-                log_info("%s is closed, everything is on the disk", o->store);
-        if (s.adapter.session != NULL)
-                fuse_session_destroy(s.adapter.session);
-        return err != CAEFS_OK ? err : closed;
+        err = init_adapter(&s.adapter, o);
+        if (err == CAEFS_OK)
+                err = open_and_serve(&s);
+        statistics_free(s.adapter.statistics);
+        guard_dismiss(guard);
+        return err;
 }

@@ -5,7 +5,8 @@
  *
  * Thread model: one thread waits for signals, libfuse's own threads serve
  * requests (a thread a request, at most THREADS), the store's workers seal.  No
- * thread is made before fuse_mount() is called, so a caller may fork() first.
+ * thread is made before fuse_mount() is called, so a caller may fork() first.  A process of
+ * its own watches over the mount (fs/fuse_unmount.h).
  */
 #ifndef CAEFS_FS_FUSE_MOUNT_H
 #define CAEFS_FS_FUSE_MOUNT_H
@@ -22,6 +23,9 @@ struct fuse_mount_options {
         unsigned threads;               /* at most this many requests at once; 0: 16 */
         unsigned read_ahead_kib;        /* of the kernel; 0: leave as it is */
         bool     drain;                 /* seal everything before ending */
+        bool     guard;                 /* when the process is killed, its mount goes too */
+        const char *metrics_file;       /* absolute, see fs/metrics.h; NULL: none */
+        double   metrics_interval;      /* seconds */
 
         /* Called once, when the mount is there and requests will be answered; NULL: nobody. */
         void   (*ready)(void *context);
@@ -37,6 +41,10 @@ enum caefs_err fuse_mount(const struct fuse_mount_options *o);
 
 /* Takes a mount down, as umount(8).  CAEFS_ERR_BUSY when files are open. */
 enum caefs_err fuse_unmount(const char *mountpoint);
+
+/* A mount of ours is at MOUNTPOINT, an absolute path, and its process has died. */
+bool           fuse_mount_is_dead(const char *mountpoint);
+enum caefs_err fuse_unmount_dead(const char *mountpoint);
 
 /* Who has STORE mounted, as the mount itself wrote it down: fills WHO with words
  * such as "process 17, at /mnt/data"; false when nobody wrote. */

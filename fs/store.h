@@ -306,6 +306,37 @@ enum caefs_err store_resolve(struct store *s, const char *path, store_inode *ino
 /* The other way: the first of its names, for the caller to free; "" when it has none. */
 enum caefs_err store_path(struct store *s, store_inode inode, char **path);
 
+/* ---- figures ------------------------------------------------------------ */
+
+/* Sums over the whole store, as of a commit. */
+#define STORE_FALLBACKS 16
+struct store_totals {
+        uint64_t files, logical_bytes;          /* regular files */
+        uint64_t staged_files, staged_bytes;    /* of them: not sealed yet */
+        uint64_t objects, stored_bytes;         /* sealed; keys whose file is gone count too */
+        uint64_t models, model_bytes;
+        unsigned fallbacks;                     /* reasons below, the most frequent first */
+        struct {
+                char     reason[96];
+                uint64_t objects;
+        } fallback[STORE_FALLBACKS];
+};
+/* Reads every row of the catalogue, beside the others: nobody waits for it.  What was read
+ * before is given again while nothing was committed since, and, unless FRESH, while reading
+ * anew would take more than a twentieth of the time.  FRESH: commits first. */
+enum caefs_err store_totals(struct store *s, bool fresh, struct store_totals *out);
+
+/* What is in memory and under way, since the store was opened. */
+struct store_counts {
+        uint64_t cache_hits, cache_misses, cache_evictions;     /* decoded chunks */
+        uint64_t cache_bytes, cache_limit_bytes;
+        uint64_t inodes, names;                 /* in memory */
+        uint64_t seals_done, seals_failed;
+        uint64_t seals_waiting;                 /* files that will be looked at, or are */
+        uint64_t sealed_bytes, sealed_stored_bytes;     /* of those done: logical, and stored */
+};
+void store_counts(struct store *s, struct store_counts *out);
+
 /* ---- integrity ---------------------------------------------------------- */
 
 struct store_check_report {

@@ -13,7 +13,8 @@
  *   store.table       which inodes are in memory, their references, cached names
  *   stripes           attributes and state of an inode (stripe_of); never two at once,
  *                     and held for a few loads and stores only
- *   queue, objects, models_lock, trials_lock, cache      leaves: nothing is taken below them
+ *   queue, objects, models_lock, trials_lock, totals_lock, cache
+ *                     leaves: nothing is taken below them
  *
  * AN INODE IN MEMORY is there while the kernel refers to it (lookups) or a thread
  * or list holds it (holds).  Its row is the catalogue's, except for the content of a regular
@@ -170,6 +171,10 @@ struct store {
         struct seal_queue   *queue;     /* and its workers */
         pthread_mutex_t      trials_lock;
         struct key_trials    trials[STORE_KEY_SERIES];  /* trials_lock */
+
+        _Atomic uint64_t seals_done, seals_failed, sealed_bytes, sealed_stored_bytes;
+        pthread_mutex_t     totals_lock;
+        struct totals_reader *totals;   /* totals_lock; made at first use */
 };
 
 struct store_file {
@@ -404,6 +409,15 @@ enum caefs_err queue_start(struct store *s);
 void           queue_stop(struct store *s);
 /* INO was closed: it is looked at in DELAY seconds.  Nothing happens without a queue. */
 void           queue_add(struct store *s, uint64_t ino, double delay);
+
+/* Files that wait, and those being sealed. */
+uint64_t       queue_waiting(struct store *s);
+
+/* ---- store_statistics.c ------------------------------------------------- */
+
+/* Counts a file that has been sealed. */
+void seal_note(struct store *s, struct inode *inode);
+void totals_close(struct store *s);
 
 /* ---- store_sync.c ------------------------------------------------------- */
 

@@ -371,6 +371,7 @@ init_locks(struct store *s)
         pthread_mutex_init(&s->wake_lock, NULL);
         pthread_mutex_init(&s->models_lock, NULL);
         pthread_mutex_init(&s->trials_lock, NULL);
+        pthread_mutex_init(&s->totals_lock, NULL);
         for (int i = 0; i < STORE_STRIPES; i++)
                 pthread_mutex_init(&s->stripe[i], NULL);
         pthread_condattr_init(&clock);
@@ -453,6 +454,7 @@ destroy_locks(struct store *s)
         pthread_mutex_destroy(&s->wake_lock);
         pthread_mutex_destroy(&s->models_lock);
         pthread_mutex_destroy(&s->trials_lock);
+        pthread_mutex_destroy(&s->totals_lock);
         for (int i = 0; i < STORE_STRIPES; i++)
                 pthread_mutex_destroy(&s->stripe[i]);
         pthread_cond_destroy(&s->wake);
@@ -472,6 +474,7 @@ store_close(struct store *s)
         if (s->meta != NULL)
                 err = store_commit(s);
         contents_abandon(s, false);
+        totals_close(s);
         object_table_free(s);
         models_free(s);
         inode_table_free(&s->table);

@@ -31,6 +31,7 @@ struct seal_queue {
         size_t           count, capacity;
         uint64_t         scanned;       /* staged files up to here were read; UINT64_MAX: all */
         bool             stop;
+        unsigned         busy;          /* workers that have a file */
         unsigned         nworkers;
         pthread_t        worker[WORKER_MAX];
         struct progress  progress[WORKER_MAX];  /* cancelled by stop */
@@ -115,6 +116,20 @@ queue_add(struct store *s, uint64_t ino, double delay)
                 push_in(s->queue, ino, delay);
 }
 
+uint64_t
+queue_waiting(struct store *s)
+{
+        struct seal_queue *q = s->queue;
+        uint64_t waiting = 0;
+
+        if (q != NULL) {
+                pthread_mutex_lock(&q->lock);
+                waiting = q->count + q->busy;
+                pthread_mutex_unlock(&q->lock);
+        }
+        return waiting;
+}
+
 /* ---- what is next ------------------------------------------------------- */
 
 /* Puts the next batch of staged files of an earlier run into the heap; lock not held. */
@@ -168,6 +183,7 @@ take_due(struct seal_queue *q, uint64_t *ino)
                         *ino = q->heap[0].ino;
                         q->heap[0] = q->heap[--q->count];
                         sift_down(q->heap, q->count);
+                        q->busy++;
                         found = true;
                 }
         }
@@ -235,8 +251,12 @@ worker_main(void *context)
         uint64_t            ino;
 
         free(context);
-        while (take_due(q, &ino))
+        while (take_due(q, &ino)) {
                 seal_one(q, ino, &q->progress[start.index]);
+                pthread_mutex_lock(&q->lock);
+                q->busy--;
+                pthread_mutex_unlock(&q->lock);
+        }
         return NULL;
 }
 

@@ -598,7 +598,10 @@ seal_content(struct store *s, struct inode *inode, struct progress *progress)
                 park(s, inode, r);
                 return SEAL_OPEN;
         }
-        return seal_replace(s, inode, r);
+        outcome = seal_replace(s, inode, r);
+        if (outcome == SEAL_DONE)
+                seal_note(s, inode);
+        return outcome;
 }
 
 /* Why it stays staged: for stat and explain.  If even that cannot be written, nothing
@@ -608,6 +611,7 @@ note_trouble(struct store *s, struct inode *inode)
 {
         char sentence[256];
 
+        atomic_fetch_add(&s->seals_failed, 1);
         snprintf(sentence, sizeof sentence, "%s", caefs_detail());
         enum caefs_err err = change_begin(s, SPACE_NONE);
         if (err == CAEFS_OK)

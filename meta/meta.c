@@ -230,6 +230,12 @@ meta_has_failed(const struct meta *m)
         return m->has_failed;
 }
 
+enum meta_mode
+meta_mode(const struct meta *m)
+{
+        return m->mode;
+}
+
 void
 meta_column_text(sqlite3_stmt *statement, int column, char *out, size_t size)
 {

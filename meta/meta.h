@@ -65,6 +65,7 @@ uint64_t meta_weight(const struct meta *m);
 
 /* True after a failed commit. */
 bool meta_has_failed(const struct meta *m);
+enum meta_mode meta_mode(const struct meta *m);
 
 /* A point to return to.  One at a time: meta_mark(), changes, then meta_keep()
  * or meta_undo(). */
@@ -288,13 +289,23 @@ enum caefs_err meta_check_structure(struct meta *m,
                                     void (*tell)(void *context, const char *sentence),
                                     void *context);
 
-/* How many regular files, objects and stored bytes there are. */
+/* Sums over everything, which read every row once: a second for millions. */
 struct meta_totals {
-        uint64_t files;
+        uint64_t files;                 /* regular ones */
+        uint64_t logical_bytes;         /* of them */
+        uint64_t staged_files;          /* not sealed yet */
+        uint64_t staged_bytes;          /* of those */
         uint64_t objects;
-        uint64_t stored_bytes;
-        uint64_t logical_bytes;         /* of the objects */
+        uint64_t stored_bytes;          /* of the objects */
+        uint64_t models;
+        uint64_t model_bytes;
 };
 enum caefs_err meta_totals(struct meta *m, struct meta_totals *out);
+
+/* The reasons why objects are not all within a bound, and how many have each; the most
+ * frequent first, LIMIT at most. */
+enum caefs_err meta_fallbacks(struct meta *m, size_t limit,
+                              void (*tell)(void *context, const char *reason, uint64_t objects),
+                              void *context);
 
 #endif

@@ -110,24 +110,49 @@ meta_check_structure(struct meta *m, void (*tell)(void *context, const char *sen
         return err;
 }
 
+/* The COUNT numbers of the one row that statement ID gives. */
+static enum caefs_err
+read_numbers(struct meta *m, enum statement id, uint64_t *const *numbers, int count)
+{
+        sqlite3_stmt *s = meta_bind(m, id, "");
+        enum caefs_err err = meta_step(m, s);
+
+        if (err != CAEFS_OK)
+                return err;
+        for (int i = 0; i < count; i++)
+                *numbers[i] = (uint64_t) sqlite3_column_int64(s, i);
+        meta_done(s);
+        return CAEFS_OK;
+}
+
 enum caefs_err
 meta_totals(struct meta *m, struct meta_totals *out)
 {
-        sqlite3_stmt *s = meta_bind(m, ST_TOTALS_FILES, "");
-        enum caefs_err err = meta_step(m, s);
+        uint64_t *const files[] = { &out->files, &out->logical_bytes, &out->staged_files,
+                                    &out->staged_bytes };
+        uint64_t *const objects[] = { &out->objects, &out->stored_bytes };
+        uint64_t *const models[] = { &out->models, &out->model_bytes };
 
         *out = (struct meta_totals) { 0 };
-        if (err != CAEFS_OK)
-                return err;
-        out->files = (uint64_t) sqlite3_column_int64(s, 0);
-        meta_done(s);
-        s = meta_bind(m, ST_TOTALS_OBJECTS, "");
-        err = meta_step(m, s);
-        if (err != CAEFS_OK)
-                return err;
-        out->objects = (uint64_t) sqlite3_column_int64(s, 0);
-        out->stored_bytes = (uint64_t) sqlite3_column_int64(s, 1);
-        out->logical_bytes = (uint64_t) sqlite3_column_int64(s, 2);
-        meta_done(s);
-        return CAEFS_OK;
+        enum caefs_err err = read_numbers(m, ST_TOTALS_FILES, files, 4);
+        if (err == CAEFS_OK)
+                err = read_numbers(m, ST_TOTALS_OBJECTS, objects, 2);
+        if (err == CAEFS_OK)
+                err = read_numbers(m, ST_TOTALS_MODELS, models, 2);
+        return err;
+}
+
+enum caefs_err
+meta_fallbacks(struct meta *m, size_t limit,
+               void (*tell)(void *context, const char *reason, uint64_t objects), void *context)
+{
+        sqlite3_stmt *s = meta_bind(m, ST_FALLBACKS, "i", (int64_t) limit);
+        enum caefs_err err;
+        char reason[128];
+
+        while ((err = meta_step(m, s)) == CAEFS_OK) {
+                meta_column_text(s, 0, reason, sizeof reason);
+                tell(context, reason, (uint64_t) sqlite3_column_int64(s, 1));
+        }
+        return err == CAEFS_ERR_NO_ENTRY ? CAEFS_OK : err;
 }

@@ -120,7 +120,13 @@ const char *const statement_text[ST_COUNT] = {
         [ST_TRASH_FIND] = "SELECT 1 FROM trash WHERE kind = ? AND id = ? AND generation = ?",
         [ST_TRASH_LIST] = "SELECT kind, id, generation FROM trash LIMIT ?",
 
-        [ST_TOTALS_FILES] = "SELECT count(*) FROM inode WHERE (mode & 61440) = 32768",
-        [ST_TOTALS_OBJECTS] =
-                "SELECT count(*), total(stored), total(logical) FROM object",
+        [ST_TOTALS_FILES] =
+                "SELECT count(*), total(size), count(CASE state WHEN 1 THEN 1 END),"
+                " total(CASE state WHEN 1 THEN size END)"
+                " FROM inode WHERE (mode & 61440) = 32768",
+        [ST_TOTALS_OBJECTS] = "SELECT count(*), total(stored) FROM object",
+        [ST_TOTALS_MODELS] = "SELECT count(*), total(length(blob)) FROM model",
+        [ST_FALLBACKS] =
+                "SELECT fallback, count(*) FROM object WHERE fallback <> ''"
+                " GROUP BY fallback ORDER BY 2 DESC, 1 LIMIT ?",
 };

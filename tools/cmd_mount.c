@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,10 @@ const char help_mount[] =
         "      threads=N       requests served at once (16)\n"
         "      encoders=N      files encoded at once (one a processor)\n"
         "      read_ahead=KIB  of the kernel (1024; 0: as it is)\n"
+        "      no_auto_unmount leave the mount behind when its process is killed\n"
+        "      metrics=FILE    figures for Prometheus, written again and again\n"
+        "      metrics_interval=SECONDS\n"
+        "                      how often (15)\n"
         "      log=stderr|syslog|FILE\n"
         "                      where messages go (syslog; with -f stderr)\n"
         "      loglevel=error|warning|info|debug\n"
@@ -52,20 +57,43 @@ const char help_mount[] =
 
 /* ---- before ---- */
 
+/* realpath(3), also of a directory that cannot be looked at because what is
+ * mounted there is dead. */
+static bool resolve_mountpoint(const char *path, char *real)
+{
+        char above[PATH_MAX], name[PATH_MAX];
+        size_t length;
+
+        if (realpath(path, real) != NULL)
+                return true;
+        if (errno != ENOTCONN || strlen(path) >= sizeof above)
+                return false;
+        strcpy(above, path);
+        strcpy(name, path);
+        if (realpath(dirname(above), real) == NULL)
+                return false;
+        length = strlen(real);
+        return snprintf(real + length, PATH_MAX - length, "%s%s",
+                        real[length - 1] == '/' ? "" : "/",
+                        basename(name)) < (int)(PATH_MAX - length);
+}
+
 static int check_mountpoint(const char *path, char *real)
 {
-        struct statvfs space;
         struct stat st;
 
-        if (realpath(path, real) == NULL && errno != ENOTCONN) {
+        if (!resolve_mountpoint(path, real)) {
                 tool_error(path, "make the directory first",
                            "no mount point: %m");
                 return TOOL_SYSTEM;
         }
-        if (statvfs(path, &space) != 0 && errno == ENOTCONN) {
-                tool_error(path, "take it down with 'caefs umount' first",
-                           "a mount whose process has died is there");
-                return TOOL_SYSTEM;
+        while (fuse_mount_is_dead(real)) {
+                if (fuse_unmount_dead(real) != CAEFS_OK) {
+                        tool_error(path, "take it down with umount -l",
+                                   "a mount whose process has died is there");
+                        return TOOL_SYSTEM;
+                }
+                tool_warning(path, NULL, "a dead mount was there and is gone");
         }
         if (stat(real, &st) != 0 || !S_ISDIR(st.st_mode)) {
                 tool_error(path, NULL, "the mount point is not a directory");

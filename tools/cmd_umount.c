@@ -49,7 +49,7 @@ static void wait_for_end(int pidfd)
 /* Its process has died: only the mount itself is left. */
 static int take_down_dead(const char *path)
 {
-        const enum caefs_err err = fuse_unmount(path);
+        const enum caefs_err err = fuse_unmount_dead(path);
 
         return err == CAEFS_OK ? TOOL_OK : tool_fail(err, path, NULL);
 }

@@ -278,13 +278,24 @@ enum caefs_err control_explain(const char *root, store_inode inode,
         return err != CAEFS_OK ? err : read_answer(fd, out);
 }
 
-enum caefs_err control_models(const char *root, json_t **out)
+static enum caefs_err read_json(const char *root, const char *name,
+                                json_t **out)
 {
         struct bytes text = { 0 };
-        const enum caefs_err err = read_control(root, "models.json",
-                                                SIZE_MAX / 2, &text);
+        const enum caefs_err err = read_control(root, name, SIZE_MAX / 2,
+                                                &text);
 
         return err != CAEFS_OK ? err : parse_json(&text, out);
+}
+
+enum caefs_err control_models(const char *root, json_t **out)
+{
+        return read_json(root, "models.json", out);
+}
+
+enum caefs_err control_totals(const char *root, json_t **out)
+{
+        return read_json(root, "totals.json", out);
 }
 
 static void model_name(uint64_t hash, char name[32])

@@ -31,6 +31,8 @@ enum caefs_err control_explain(const char *root, store_inode inode,
                                json_t **out);
 
 enum caefs_err control_models(const char *root, json_t **out);
+/* Sums over the store, as describe_totals(). */
+enum caefs_err control_totals(const char *root, json_t **out);
 enum caefs_err control_model_get(const char *root, uint64_t hash,
                                  struct model **out);
 /* RECORD: how it was trained, JSON; NULL: not known. */

@@ -17,6 +17,7 @@
 #include "tools/tool.h"
 
 #define READ_AHEAD_KIB 1024
+#define METRICS_SECONDS 15
 #define SECONDS_MAX 86400.0
 #define THREADS_MAX 1024
 
@@ -24,6 +25,8 @@ void mount_options_init(struct mount_options *m)
 {
         *m = (struct mount_options){
                 .fuse.read_ahead_kib = READ_AHEAD_KIB,
+                .fuse.guard = true,
+                .fuse.metrics_interval = METRICS_SECONDS,
                 .kernel = strdup(""),
                 .allow_other = geteuid() == 0,
         };
@@ -33,6 +36,7 @@ void mount_options_free(struct mount_options *m)
 {
         free(m->kernel);
         free(m->log.file);
+        free(m->metrics);
 }
 
 /* ---- values ---- */
@@ -155,6 +159,11 @@ static enum taken take_value(struct mount_options *m, const char *name,
                 good = parse_count(value, 1u << 20, &m->fuse.read_ahead_kib);
         else if (strcmp(name, "log") == 0)
                 good = parse_log(value, &m->log);
+        else if (strcmp(name, "metrics") == 0)
+                good = parse_path(value, &m->metrics);
+        else if (strcmp(name, "metrics_interval") == 0)
+                good = parse_seconds(value, &m->fuse.metrics_interval) &&
+                       m->fuse.metrics_interval >= 0.1;
         else if (strcmp(name, "loglevel") == 0)
                 good = parse_log_level(value);
         else
@@ -170,6 +179,10 @@ static enum taken take_word(struct mount_options *m, const char *word)
                 m->fuse.store_options.read_only = false;
         else if (strcmp(word, "drain") == 0)
                 m->fuse.drain = true;
+        else if (strcmp(word, "auto_unmount") == 0)
+                m->fuse.guard = true;
+        else if (strcmp(word, "no_auto_unmount") == 0)
+                m->fuse.guard = false;
         else if (strcmp(word, "allow_other") == 0)
                 m->allow_other = true;
         else if (strcmp(word, "no_allow_other") == 0)
@@ -245,4 +258,5 @@ void mount_options_finish(struct mount_options *m)
 {
         if (m->allow_other)
                 add_kernel_option(m, "allow_other");
+        m->fuse.metrics_file = m->metrics;
 }

@@ -26,6 +26,7 @@ struct mount_options {
         struct fuse_mount_options fuse;
         char *kernel; /* for libfuse, comma separated; owned */
         struct mount_log log;
+        char *metrics; /* a file, absolute, or NULL; owned */
         bool allow_other;
 };
 
