@@ -4,17 +4,25 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
-#define BUCKETS ((size_t) 4096)         /* chunks are large: entries are few */
+#define BUCKETS   ((size_t) 1 << 15)
+#define PAGE      ((size_t) 4096)
+#define HUGE_PAGE ((size_t) 2 << 20)
 
 enum state { FILLING, READY, FAILED };
 
+/* Memory for a chunk. */
+struct buffer {
+        void  *data;
+        size_t capacity;
+};
+
 struct cache_entry {
-        struct cache_entry *next_in_bucket;
+        struct cache_entry *next_in_bucket;     /* or the next to be freed */
         struct cache_entry *older, *newer;      /* while READY and not pinned */
         uint64_t            object, index;
-        size_t              size;
-        void               *data;
+        struct buffer       buffer;             /* capacity: from the start; data: of who fills */
         unsigned            pins;
         enum state          state;
         enum caefs_err      err;                /* when FAILED */
@@ -28,6 +36,36 @@ struct cache {
         struct cache_entry  *newest, *oldest;
         struct cache_counts  counts;
 };
+
+/* ---- memory ------------------------------------------------------------- */
+
+static size_t
+round_up(size_t size, size_t unit)
+{
+        return (size + unit - 1) / unit * unit;
+}
+
+/* What is allocated for SIZE bytes: whole huge pages where they waste little. */
+static size_t
+capacity_for(size_t size)
+{
+        size_t huge = round_up(size, HUGE_PAGE);
+
+        if (size >= HUGE_PAGE / 2 && huge - size <= huge / 8)
+                return huge;
+        return size < PAGE ? size : round_up(size, PAGE);
+}
+
+static void *
+buffer_new(size_t capacity)
+{
+        if (capacity % HUGE_PAGE != 0)
+                return malloc(capacity);
+        void *data = aligned_alloc(HUGE_PAGE, capacity);
+        if (data != NULL)
+                madvise(data, capacity, MADV_HUGEPAGE);         /* advice: may fail */
+        return data;
+}
 
 struct cache *
 cache_new(uint64_t limit_bytes)
@@ -45,7 +83,7 @@ cache_new(uint64_t limit_bytes)
 static void
 entry_free(struct cache_entry *e)
 {
-        free(e->data);
+        free(e->buffer.data);
         free(e);
 }
 
@@ -91,7 +129,7 @@ remove_from_table(struct cache *c, struct cache_entry *e)
         while (*at != e)
                 at = &(*at)->next_in_bucket;
         *at = e->next_in_bucket;
-        c->counts.bytes -= e->size;
+        c->counts.bytes -= e->buffer.capacity;
 }
 
 static void
@@ -110,18 +148,49 @@ list_add_newest(struct cache *c, struct cache_entry *e)
         c->newest = e;
 }
 
-static void
+/* Takes what is over the limit out: entries to be freed without the lock. */
+static struct cache_entry *
 evict(struct cache *c)
 {
+        struct cache_entry *gone = NULL;
+
         while (c->counts.bytes > c->limit && c->oldest != NULL) {
                 struct cache_entry *e = c->oldest;
                 list_remove(c, e);
                 remove_from_table(c, e);
-                entry_free(e);
+                e->next_in_bucket = gone;
+                gone = e;
                 c->counts.evictions++;
+        }
+        return gone;
+}
+
+static void
+free_evicted(struct cache_entry *gone)
+{
+        while (gone != NULL) {
+                struct cache_entry *e = gone;
+                gone = e->next_in_bucket;
+                entry_free(e);
         }
 }
 
+/* Memory of CAPACITY bytes: that of one of the evicted, which are freed. */
+static void *
+buffer_from(struct cache_entry *gone, size_t capacity)
+{
+        void *data = NULL;
+
+        for (struct cache_entry *e = gone; e != NULL && data == NULL; e = e->next_in_bucket)
+                if (e->buffer.capacity == capacity) {
+                        data = e->buffer.data;
+                        e->buffer.data = NULL;
+                }
+        free_evicted(gone);
+        return data != NULL ? data : buffer_new(capacity);
+}
+
+/* In the table, FILLING, without memory yet. */
 static struct cache_entry *
 entry_new(struct cache *c, uint64_t object, uint64_t index, size_t size)
 {
@@ -130,18 +199,13 @@ entry_new(struct cache *c, uint64_t object, uint64_t index, size_t size)
 
         if (e == NULL)
                 return NULL;
-        e->data = malloc(size);
-        if (e->data == NULL) {
-                free(e);
-                return NULL;
-        }
         e->object = object;
         e->index = index;
-        e->size = size;
+        e->buffer.capacity = capacity_for(size);
         e->pins = 1;
         e->next_in_bucket = *bucket;
         *bucket = e;
-        c->counts.bytes += size;
+        c->counts.bytes += e->buffer.capacity;
         return e;
 }
 
@@ -156,21 +220,21 @@ pin_present(struct cache *c, struct cache_entry *e)
         return e->state == READY ? CAEFS_OK : e->err;
 }
 
-/* Gives up one pin; lock held. */
-static void
+/* Gives up one pin; lock held.  What is to be freed without it is returned. */
+static struct cache_entry *
 unpin(struct cache *c, struct cache_entry *e)
 {
         if (--e->pins > 0)
-                return;
+                return NULL;
         if (e->state == FAILED) {
-                entry_free(e);
-                return;
+                e->next_in_bucket = NULL;
+                return e;
         }
         list_add_newest(c, e);
-        evict(c);
+        return evict(c);
 }
 
-/* Makes the entry and fills it; lock held, but not during FILL. */
+/* Makes the entry and fills it; lock held, but not meanwhile. */
 static enum caefs_err
 pin_absent(struct cache *c, uint64_t object, uint64_t index, size_t size, cache_fill *fill,
            void *context, struct cache_entry **out)
@@ -180,9 +244,11 @@ pin_absent(struct cache *c, uint64_t object, uint64_t index, size_t size, cache_
         *out = e;
         if (e == NULL)
                 return CAEFS_ERR_NOMEM;
-        evict(c);
+        struct cache_entry *gone = evict(c);
         pthread_mutex_unlock(&c->lock);
-        enum caefs_err err = fill(context, e->data);
+        e->buffer.data = buffer_from(gone, e->buffer.capacity);
+        enum caefs_err err = e->buffer.data == NULL ? CAEFS_ERR_NOMEM
+                                                    : fill(context, e->buffer.data);
         pthread_mutex_lock(&c->lock);
         e->state = err == CAEFS_OK ? READY : FAILED;
         e->err = err;
@@ -196,7 +262,8 @@ enum caefs_err
 cache_pin(struct cache *c, uint64_t object, uint64_t index, size_t size, cache_fill *fill,
           void *context, struct cache_entry **out)
 {
-        enum caefs_err err;
+        struct cache_entry *gone = NULL;
+        enum caefs_err      err;
 
         pthread_mutex_lock(&c->lock);
         *out = find(c, object, index);
@@ -208,25 +275,36 @@ cache_pin(struct cache *c, uint64_t object, uint64_t index, size_t size, cache_f
                 err = pin_absent(c, object, index, size, fill, context, out);
         }
         if (err != CAEFS_OK && *out != NULL) {
-                unpin(c, *out);
+                gone = unpin(c, *out);
                 *out = NULL;
         }
         pthread_mutex_unlock(&c->lock);
+        free_evicted(gone);
         return err;
+}
+
+bool
+cache_has(struct cache *c, uint64_t object, uint64_t index)
+{
+        pthread_mutex_lock(&c->lock);
+        bool has = find(c, object, index) != NULL;
+        pthread_mutex_unlock(&c->lock);
+        return has;
 }
 
 const void *
 cache_data(const struct cache_entry *e)
 {
-        return e->data;
+        return e->buffer.data;
 }
 
 void
 cache_unpin(struct cache *c, struct cache_entry *e)
 {
         pthread_mutex_lock(&c->lock);
-        unpin(c, e);
+        struct cache_entry *gone = unpin(c, e);
         pthread_mutex_unlock(&c->lock);
+        free_evicted(gone);
 }
 
 struct cache_counts

@@ -10,7 +10,8 @@
  *
  * Entries that nobody has pinned are in a list by last use; the oldest go when
  * the limit is passed.  Pinned ones may pass the limit: by as many chunks as there
- * are threads that read.
+ * are threads that read.  Memory of what goes is used again for what comes: new pages
+ * of the system cost as much as a tenth of the decoding.
  *
  * Thread safety: any number of threads.  The lock is a leaf: it is not held while
  * a chunk is decoded.
@@ -18,6 +19,7 @@
 #ifndef CAEFS_FS_CACHE_H
 #define CAEFS_FS_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,12 +39,17 @@ typedef enum caefs_err cache_fill(void *context, void *buffer);
  * until cache_unpin().  What FILL fails with is returned to all who wait, and not kept. */
 enum caefs_err cache_pin(struct cache *c, uint64_t object, uint64_t index, size_t size,
                          cache_fill *fill, void *context, struct cache_entry **out);
+
+/* True when the chunk is there or somebody makes it just now: nothing is left to do for who
+ * wants it there later. */
+bool           cache_has(struct cache *c, uint64_t object, uint64_t index);
+
 const void    *cache_data(const struct cache_entry *e);
 void           cache_unpin(struct cache *c, struct cache_entry *e);
 
 struct cache_counts {
         uint64_t hits, misses, evictions;
-        uint64_t bytes;                 /* held now */
+        uint64_t bytes;                 /* held now, as allocated */
 };
 struct cache_counts cache_counts(struct cache *c);
 

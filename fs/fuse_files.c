@@ -143,11 +143,13 @@ op_fsync(fuse_req_t req, fuse_ino_t inode, int data_only, struct fuse_file_info 
 
 /* ---- bytes -------------------------------------------------------------- */
 
+/* Decoded chunks go to the kernel from where they are. */
 static void
 op_read(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset, struct fuse_file_info *fi)
 {
-        char *buffer;
-        size_t got;
+        struct adapter *a = adapter_of(req);
+        struct store_view view;
+        void *buffer;
         enum caefs_err err;
 
         if (control_owns(inode)) {
@@ -156,12 +158,14 @@ op_read(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset, struct fuse
         }
         buffer = adapter_buffer(size);
         err = buffer == NULL ? CAEFS_ERR_NOMEM
-                             : store_file_read(adapter_handle(fi)->file, buffer, size,
-                                               (uint64_t) offset, &got);
-        if (err != CAEFS_OK)
+                             : store_file_view(adapter_handle(fi)->file, buffer, size,
+                                               (uint64_t) offset, &view);
+        if (err != CAEFS_OK) {
                 adapter_reply(req, err);
-        else
-                fuse_reply_buf(req, buffer, got);
+                return;
+        }
+        fuse_reply_iov(req, view.piece, (int) view.npieces);
+        store_view_release(a->store, &view);
 }
 
 static void

@@ -32,11 +32,13 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include "codec/object.h"
 #include "common/error.h"
 
+struct cache_entry;
 struct store;
 struct store_file;              /* an open file description */
 
@@ -208,6 +210,22 @@ bool store_file_changed(const struct store_file *f);
  * is CAEFS_ERR_CORRUPT for reads that touch it, and only for those. */
 enum caefs_err store_file_read(struct store_file *f, void *buffer, size_t n, uint64_t offset,
                                size_t *got);
+
+/* The same without a copy where that can be: PIECEs, one after the other, are the bytes.
+ * They stay as they are until store_view_release(), whatever becomes of the file. */
+#define STORE_VIEW_PIECES 16
+struct store_view {
+        struct iovec        piece[STORE_VIEW_PIECES];
+        unsigned            npieces;
+        struct cache_entry *pinned[STORE_VIEW_PIECES];  /* the store's */
+};
+
+/* Fills V.  BUFFER, of N bytes, is for what cannot be seen in place and must stay as long as
+ * the view does.  Without CAEFS_OK there is nothing to release. */
+enum caefs_err store_file_view(struct store_file *f, void *buffer, size_t n, uint64_t offset,
+                               struct store_view *v);
+void           store_view_release(struct store *s, struct store_view *v);
+
 enum caefs_err store_file_write(struct store_file *f, const void *data, size_t n,
                                 uint64_t offset, size_t *put);
 

@@ -160,22 +160,44 @@ store_file_release(struct store_file *f)
 
 /* ---- reading and writing ------------------------------------------------ */
 
+/* How many of N bytes from OFFSET the file has; content.bytes held. */
+static size_t
+bytes_there(struct store_file *f, size_t n, uint64_t offset)
+{
+        uint64_t size = inode_row(f->store, f->inode).content.size;
+        uint64_t left = offset < size ? size - offset : 0;
+
+        return n > left ? (size_t) left : n;
+}
+
 enum caefs_err
 store_file_read(struct store_file *f, void *buffer, size_t n, uint64_t offset, size_t *got)
 {
-        struct store   *s = f->store;
         struct content *c = f->inode->content;
         enum caefs_err  err = CAEFS_OK;
 
         pthread_rwlock_rdlock(&c->bytes);
-        uint64_t size = inode_row(s, f->inode).content.size;
-        uint64_t left = offset < size ? size - offset : 0;
-        if (n > left)
-                n = (size_t) left;
+        n = bytes_there(f, n, offset);
         if (n > 0)
-                err = content_read(s, f->inode, buffer, n, offset);
+                err = content_read(f->store, f->inode, buffer, n, offset);
         pthread_rwlock_unlock(&c->bytes);
         *got = err == CAEFS_OK ? n : 0;
+        return err;
+}
+
+enum caefs_err
+store_file_view(struct store_file *f, void *buffer, size_t n, uint64_t offset,
+                struct store_view *v)
+{
+        struct content *c = f->inode->content;
+        enum caefs_err  err = CAEFS_OK;
+
+        v->npieces = 0;
+        pthread_rwlock_rdlock(&c->bytes);
+        n = bytes_there(f, n, offset);
+        if (n > 0)
+                err = content_view(f->store, f->inode, buffer, n, offset, v);
+        pthread_rwlock_unlock(&c->bytes);
         return err;
 }
 

@@ -13,7 +13,7 @@
  *   store.table       which inodes are in memory, their references, cached names
  *   stripes           attributes and state of an inode (stripe_of); never two at once,
  *                     and held for a few loads and stores only
- *   queue, objects, models_lock, trials_lock, totals_lock, cache
+ *   queue, objects, models_lock, trials_lock, totals_lock, cache, decoders, ahead
  *                     leaves: nothing is taken below them
  *
  * AN INODE IN MEMORY is there while the kernel refers to it (lookups) or a thread
@@ -57,6 +57,8 @@
 #define OBJECT_DIRECTORIES  256
 
 struct inode;
+struct ahead;
+struct decoders;
 struct opened_object;
 struct sealed_result;
 struct seal_queue;
@@ -68,6 +70,13 @@ struct draft {
         struct meta_content content;
         int64_t             ctime;
         uint64_t            sequence;
+};
+
+/* Reads that follow one another, of whoever has the file open. */
+struct read_run {
+        uint64_t next;                  /* where the last read ended */
+        uint64_t length;                /* bytes read in a row up to there */
+        uint64_t ahead;                 /* file bytes below are asked for already */
 };
 
 /* What a regular file needs while it is open, flushed but not stored, or being sealed. */
@@ -88,6 +97,7 @@ struct content {
         unsigned  ngenerations;
         uint64_t  lost_upto;            /* generations up to this are lost: see store_draft.c */
         struct opened_object *object;   /* of row.content.object while handles > 0; or NULL */
+        struct read_run       run;
         struct sealed_result *parked;   /* waits for the last close; or NULL */
         struct progress      *encoding; /* of the sealing under way: cancelled by a write */
 
@@ -166,6 +176,8 @@ struct store {
 
         struct cache        *cache;     /* decoded chunks */
         struct object_table *objects;   /* opened objects */
+        struct decoders     *decoders;  /* places and arenas of decoding threads */
+        struct ahead        *ahead;     /* decoding ahead of readers; or NULL */
         pthread_mutex_t      models_lock;
         struct loaded_model *models;    /* models_lock; never shortened before the end */
         struct seal_queue   *queue;     /* and its workers */
@@ -346,6 +358,9 @@ enum caefs_err content_resize(struct store *s, struct inode *inode, uint64_t siz
 /* Bytes of a regular file as they are now; content.bytes held. */
 enum caefs_err content_read(struct store *s, struct inode *inode, void *buffer, size_t n,
                             uint64_t offset);
+/* The same as store_file_view(); content.bytes need not be held while the view is used. */
+enum caefs_err content_view(struct store *s, struct inode *inode, void *buffer, size_t n,
+                            uint64_t offset, struct store_view *v);
 
 /* ---- store_object.c ----------------------------------------------------- */
 
@@ -357,16 +372,45 @@ void           object_release(struct store *s, struct opened_object *o);
 /* Its file was removed: its bytes on disk are free only once it is closed, which is now or
  * when its last user has gone. */
 void           object_forget(struct store *s, uint64_t id);
+/* One reference more to an object that the caller has one to. */
+void           object_use_again(struct store *s, struct opened_object *o);
 const struct object *object_of(const struct opened_object *o);
 uint64_t       object_id(const struct opened_object *o);
 /* The id of the object that O refers to; 0: none. */
 uint64_t       object_reference(const struct opened_object *o);
-/* The bytes of a sealed file through the cache of chunks. */
-enum caefs_err object_read_cached(struct store *s, struct opened_object *o, void *buffer,
-                                  size_t n, uint64_t offset);
 void object_name(uint64_t id, char name[OBJECT_NAME_SIZE]);
 /* The names in the directory that the object's file is in are durable when it returns. */
 enum caefs_err object_directory_sync(struct store *s, uint64_t id);
+
+/* ---- store_read.c ------------------------------------------------------- */
+
+enum caefs_err decoders_make(struct store *s);
+void           decoders_free(struct store *s);
+
+/* The bytes of a sealed file through the cache of chunks. */
+enum caefs_err object_read_cached(struct store *s, struct opened_object *o, void *buffer,
+                                  size_t n, uint64_t offset);
+/* The same from within the decoding of a chunk. */
+enum caefs_err object_read_nested(struct store *s, struct opened_object *o, void *buffer,
+                                  size_t n, uint64_t offset);
+enum caefs_err object_view(struct store *s, struct opened_object *o, void *buffer, size_t n,
+                           uint64_t offset, struct store_view *v);
+/* One piece more, of a pinned ENTRY or (NULL) of the caller's. */
+void view_add(struct store_view *v, void *data, size_t n, struct cache_entry *entry);
+
+/* Has chunk INDEX decoded for those who come. */
+enum caefs_err object_decode_ahead(struct store *s, struct opened_object *o, size_t index);
+
+/* ---- store_ahead.c ------------------------------------------------------ */
+
+enum caefs_err ahead_make(struct store *s);
+/* Stops its threads; what they were asked for is dropped. */
+void           ahead_free(struct store *s);
+
+/* INODE, whose object is O, is being read from OFFSET on.  When that follows what was read
+ * before, the next chunks are decoded meanwhile. */
+void ahead_note_read(struct store *s, struct inode *inode, struct opened_object *o, size_t n,
+                     uint64_t offset);
 
 /* ---- store_model.c ------------------------------------------------------ */
 

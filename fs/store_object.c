@@ -1,4 +1,4 @@
-/* fs/store_object.c - opened objects, and reading through the cache of chunks.
+/* fs/store_object.c - opened objects.
  *
  * An object that was opened stays so for a while after its last reader: a dataset of
  * small files is read by opening each of them again and again.
@@ -11,12 +11,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/arena.h"
 #include "fs/store_internal.h"
 
 #define BUCKETS  512
 #define IDLE_MAX 256            /* opened objects that nobody uses */
-#define ARENAS   64             /* kept for the next reader */
 
 struct opened_object {
         struct opened_object *next;             /* in its bucket */
@@ -38,8 +36,6 @@ struct object_table {
         struct opened_object *bucket[BUCKETS];
         struct opened_object *newest, *oldest;  /* idle */
         unsigned              idle;
-        struct arena          arena[ARENAS];
-        unsigned              narenas;
 };
 
 void
@@ -111,8 +107,6 @@ object_table_free(struct store *s)
                         t->bucket[i] = o->next;
                         opened_free(o);
                 }
-        while (t->narenas > 0)
-                arena_free(&t->arena[--t->narenas]);
         pthread_mutex_destroy(&t->lock);
         free(t);
 }
@@ -175,7 +169,7 @@ read_key(void *context, const struct object *key, void *buffer, size_t n, uint64
         const struct opened_object *o = context;
 
         (void) key;
-        return object_read_cached(o->store, o->key, buffer, n, offset);
+        return object_read_nested(o->store, o->key, buffer, n, offset);
 }
 
 /* Finds the bytes of the object: a file's descriptor, or the catalogue's. */
@@ -366,6 +360,14 @@ object_forget(struct store *s, uint64_t id)
         object_release(s, o);
 }
 
+void
+object_use_again(struct store *s, struct opened_object *o)
+{
+        pthread_mutex_lock(&s->objects->lock);
+        o->users++;
+        pthread_mutex_unlock(&s->objects->lock);
+}
+
 uint64_t
 object_id(const struct opened_object *o)
 {
@@ -382,99 +384,6 @@ const struct object *
 object_of(const struct opened_object *o)
 {
         return o->object;
-}
-
-/* ---- reading ------------------------------------------------------------ */
-
-static struct arena
-take_arena(struct object_table *t)
-{
-        struct arena arena = { 0 };
-
-        pthread_mutex_lock(&t->lock);
-        if (t->narenas > 0)
-                arena = t->arena[--t->narenas];
-        pthread_mutex_unlock(&t->lock);
-        return arena;
-}
-
-static void
-give_arena(struct object_table *t, struct arena *arena)
-{
-        bool kept = false;
-
-        pthread_mutex_lock(&t->lock);
-        kept = t->narenas < ARENAS;
-        if (kept)
-                t->arena[t->narenas++] = *arena;
-        pthread_mutex_unlock(&t->lock);
-        if (!kept)
-                arena_free(arena);
-}
-
-/* What a chunk is decoded from. */
-struct decoding {
-        struct store         *store;
-        struct opened_object *opened;
-        size_t                index;
-};
-
-static enum caefs_err
-decode_chunk(void *context, void *buffer)
-{
-        const struct decoding *d = context;
-        struct object_table   *t = d->store->objects;
-        struct arena           arena = take_arena(t);
-        struct arena_mark      mark = arena_mark(&arena);
-        enum caefs_err err = object_read_chunk(d->opened->object, d->index, &arena, buffer);
-
-        arena_release(&arena, mark);
-        give_arena(t, &arena);
-        return err;
-}
-
-/* The part of [offset, offset + n) that lies in one chunk; *USED bytes of it. */
-static enum caefs_err
-read_from_chunk(struct store *s, struct opened_object *o, char *buffer, size_t n,
-                uint64_t offset, size_t *used)
-{
-        struct decoding     d = { .store = s, .opened = o };
-        struct chunk_extent e;
-        struct cache_entry *entry;
-
-        d.index = object_chunk_at(o->object, offset);
-        enum caefs_err err = object_chunk(o->object, d.index, &e);
-        if (err == CAEFS_OK)
-                err = cache_pin(s->cache, o->id, d.index, (size_t) e.length, decode_chunk, &d,
-                                &entry);
-        if (err != CAEFS_OK)
-                return err;
-        size_t skip = (size_t) (offset - e.offset);
-        *used = e.length - skip < n ? (size_t) e.length - skip : n;
-        memcpy(buffer, (const char *) cache_data(entry) + skip, *used);
-        cache_unpin(s->cache, entry);
-        return CAEFS_OK;
-}
-
-enum caefs_err
-object_read_cached(struct store *s, struct opened_object *o, void *buffer, size_t n,
-                   uint64_t offset)
-{
-        uint64_t       size = object_info(o->object)->logical_bytes;
-        enum caefs_err err = CAEFS_OK;
-        char          *at = buffer;
-
-        if (offset > size || n > size - offset)
-                return caefs_fail(CAEFS_ERR_CORRUPT, "object %" PRIu64 " serves only %" PRIu64
-                                  " bytes", o->id, size);
-        while (err == CAEFS_OK && n > 0) {
-                size_t used = 0;
-                err = read_from_chunk(s, o, at, n, offset, &used);
-                at += used;
-                offset += used;
-                n -= used;
-        }
-        return err;
 }
 
 /* ---- for explain -------------------------------------------------------- */

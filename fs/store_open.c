@@ -402,7 +402,9 @@ store_new(const char *path, const struct store_options *o)
         s->path = strdup(path);
         s->cache = cache_new(s->options.cache_bytes);
         if (s->path == NULL || s->cache == NULL ||
-            inode_table_init(&s->table) != CAEFS_OK || object_table_make(s) != CAEFS_OK) {
+            inode_table_init(&s->table) != CAEFS_OK || object_table_make(s) != CAEFS_OK ||
+            decoders_make(s) != CAEFS_OK ||
+            (!s->options.no_background && ahead_make(s) != CAEFS_OK)) {
                 store_close(s);
                 return NULL;
         }
@@ -468,6 +470,7 @@ store_close(struct store *s)
 
         if (s == NULL)
                 return CAEFS_OK;
+        ahead_free(s);
         queue_stop(s);
         committer_stop(s);
         contents_abandon(s, true);
@@ -476,6 +479,7 @@ store_close(struct store *s)
         contents_abandon(s, false);
         totals_close(s);
         object_table_free(s);
+        decoders_free(s);
         models_free(s);
         inode_table_free(&s->table);
         cache_free(s->cache);

@@ -376,10 +376,32 @@ content_read(struct store *s, struct inode *inode, void *buffer, size_t n, uint6
                 return err;
         case META_SEALED:
                 err = content_object(s, inode, &object);
-                if (err == CAEFS_OK)
+                if (err == CAEFS_OK) {
+                        ahead_note_read(s, inode, object, n, offset);
                         err = object_read_cached(s, object, buffer, n, offset);
+                }
                 return err;
         default:
                 return CAEFS_ERR_CORRUPT;
         }
+}
+
+enum caefs_err
+content_view(struct store *s, struct inode *inode, void *buffer, size_t n, uint64_t offset,
+             struct store_view *v)
+{
+        struct opened_object *object;
+        enum caefs_err        err;
+
+        if (inode_row(s, inode).content.state == META_SEALED) {
+                err = content_object(s, inode, &object);
+                if (err != CAEFS_OK)
+                        return err;
+                ahead_note_read(s, inode, object, n, offset);
+                return object_view(s, object, buffer, n, offset, v);
+        }
+        err = content_read(s, inode, buffer, n, offset);
+        if (err == CAEFS_OK)
+                view_add(v, buffer, n, NULL);
+        return err;
 }
