@@ -191,9 +191,11 @@ make_session(struct session *s)
         char fixed[PATH_MAX + 128];
 
         /* A comma would end the option; it is only a name for mount(8) to show. */
-        snprintf(fixed, sizeof fixed, "-odefault_permissions,subtype=caefs,fsname=%s%s",
+        snprintf(fixed, sizeof fixed, "-odefault_permissions,subtype=caefs,fsname=%s%s%s",
                  strchr(o->store, ',') == NULL ? o->store : "caefs",
-                 o->store_options.read_only ? ",ro" : "");
+                 o->store_options.read_only ? ",ro" : "",
+                 /* As mount(8) has it for other file systems; else FUSE's is neither. */
+                 geteuid() == 0 ? ",dev,suid" : "");
         if (fuse_opt_add_arg(&args, "caefs") != 0 || fuse_opt_add_arg(&args, fixed) != 0 ||
             (*o->kernel_options != '\0' &&
              (fuse_opt_add_arg(&args, "-o") != 0 ||
@@ -432,6 +434,7 @@ open_and_serve(struct session *s)
         struct adapter *a = &s->adapter;
         enum caefs_err err, closed;
 
+        store_options.caller_stamps = true;
         store_options.sealed = file_was_sealed;
         store_options.sealed_context = a;
         err = store_open(o->store, &store_options, &a->store);

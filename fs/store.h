@@ -57,6 +57,9 @@ struct store_options {
         bool     no_background;         /* tests and tools: nothing runs unless asked */
         uint64_t cache_bytes;           /* of decoded chunks; 0: the default, 256 MiB */
 
+        bool     caller_stamps;         /* who writes and truncates says the times as well, by
+                                         * store_setattr(): the kernel, with its writeback cache */
+
         /* Called after INODE was sealed: its st_blocks, and under a bound its values,
          * are others now.  From a worker, without locks; or NULL. */
         void   (*sealed)(void *context, store_inode inode);

@@ -39,7 +39,6 @@ draft_flush(struct store *s, struct inode *inode)
         struct content *c = inode->content;
         if (c != NULL && !same_content(&inode->row.content, &c->flushed.content)) {
                 c->flushed.content = inode->row.content;
-                c->flushed.ctime = inode->row.ctime;
                 c->flushed.sequence++;
                 is_new = !c->is_listed;
                 c->is_listed = true;
@@ -234,12 +233,14 @@ draft_write_row(struct store *s, struct inode *inode, const struct draft *draft)
         struct content *c = inode->content;
         struct draft    stored = c->stored;
         bool            is_late = draft->sequence <= stored.sequence || inode->row.nlink == 0;
+        /* Not the draft's: a link or a rename since the flush has stored a later one. */
+        int64_t         ctime = inode->row.ctime;
         pthread_mutex_unlock(stripe_of(s, inode));
         if (is_late)
                 return CAEFS_OK;
 
         enum caefs_err err = meta_inode_write_content(s->meta, inode->row.ino,
-                                                      &draft->content, draft->ctime);
+                                                      &draft->content, ctime);
         if (err == CAEFS_OK && stored.content.object != 0 &&
             stored.content.object != draft->content.object)
                 err = object_discard(s, stored.content.object);

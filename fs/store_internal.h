@@ -68,7 +68,6 @@ struct loaded_model;
 /* A content with the number of its flush: a later one is never replaced by an earlier. */
 struct draft {
         struct meta_content content;
-        int64_t             ctime;
         uint64_t            sequence;
 };
 

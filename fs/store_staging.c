@@ -51,7 +51,6 @@ content_new(const struct meta_inode *row)
         pthread_rwlock_init(&c->bytes, NULL);
         c->fd = -1;
         c->flushed.content = c->stored.content = row->content;
-        c->flushed.ctime = c->stored.ctime = row->ctime;
         c->settled = row->content.size;
         if (row->content.state == META_STAGED)
                 c->generations[c->ngenerations++] = row->content.generation;
@@ -152,8 +151,8 @@ content_touch(struct store *s, struct inode *inode, uint64_t size, bool exact)
                 inode->row.content.size = size;
         if (c->settled > inode->row.content.size)
                 c->settled = inode->row.content.size;
-        inode->row.content.mtime = now;
-        inode->row.ctime = now;
+        if (!s->options.caller_stamps)
+                inode->row.content.mtime = inode->row.ctime = now;
         c->version++;
         if (c->encoding != NULL)
                 atomic_store(&c->encoding->cancelled, true);
