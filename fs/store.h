@@ -363,11 +363,24 @@ void store_counts(struct store *s, struct store_counts *out);
 struct store_check_report {
         uint64_t files, objects, bytes;
         uint64_t problems;
+        bool     resumed;               /* the scrub went on where an earlier one had stopped, */
+        uint64_t problems_before;       /* which had told of so many */
 };
-/* Structure: catalogue, names, link counts, objects and staging present, orphans.
- * With READ_ALL every chunk of every object is decoded and proved (scrub).  Each problem is told
- * to TELL in one sentence. */
-enum caefs_err store_check(struct store *s, bool read_all, struct progress *progress,
+
+/* How to read and prove all contents. */
+struct store_scrub {
+        uint64_t rate;                  /* bytes a second at most; 0: no limit */
+        bool     keeps_place;           /* in the store when it is stopped, and begins at the
+                                         * place that an earlier one has kept, */
+        bool     from_start;            /* but for this */
+};
+
+/* Structure: catalogue, names, link counts, models, objects and staging present, orphans (not
+ * when it is open for reading alone).  With SCRUB (or NULL) every chunk of every object is
+ * decoded and proved as well, and every staged byte is read.  Each problem is told to TELL in one
+ * sentence.  The store may be in use meanwhile.  CAEFS_ERR_INTERRUPTED when PROGRESS (or NULL) was cancelled. */
+enum caefs_err store_check(struct store *s, const struct store_scrub *scrub,
+                           struct progress *progress,
                            void (*tell)(void *context, const char *sentence), void *context,
                            struct store_check_report *out);
 

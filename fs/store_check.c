@@ -1,4 +1,9 @@
-/* fs/store_check.c - is everything there that should be, and nothing else? */
+/* fs/store_check.c - is everything there that should be, and nothing else?
+ *
+ * The store may be in use meanwhile, by this process or, when it was opened for reading
+ * alone, by another one.  Then a file that is missing is looked up once more, since it may
+ * have been removed after its row was read.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,19 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/arena.h"
-#include "fs/store_internal.h"
-
-#define BATCH 256
-
-struct check {
-        struct store              *store;
-        struct progress           *progress;
-        void                     (*tell)(void *context, const char *sentence);
-        void                      *context;
-        struct store_check_report *report;
-        struct arena               arena;
-};
+#include "fs/store_check.h"
 
 /* A finding of the catalogue's own checks. */
 static void
@@ -34,8 +27,8 @@ tell_one(void *context, const char *sentence)
                 c->tell(c->context, sentence);
 }
 
-static void __attribute__((format(printf, 2, 3)))
-problem(struct check *c, const char *format, ...)
+void
+check_problem(struct check *c, const char *format, ...)
 {
         char    sentence[512];
         va_list arguments;
@@ -48,6 +41,17 @@ problem(struct check *c, const char *format, ...)
 
 /* ---- staged files ------------------------------------------------------- */
 
+/* Was it sealed, written again or removed since ROW was read?  Catalogue held. */
+static bool
+is_staged_no_more(struct check *c, const struct meta_inode *row)
+{
+        struct meta_inode now;
+
+        return meta_inode_read(c->store->meta, row->ino, &now) != CAEFS_OK ||
+               now.content.state != META_STAGED ||
+               now.content.generation != row->content.generation;
+}
+
 static void
 check_staged(struct check *c, const struct meta_inode *row)
 {
@@ -55,29 +59,38 @@ check_staged(struct check *c, const struct meta_inode *row)
         struct stat st;
 
         staging_name(row->ino, row->content.generation, name);
-        if (fstatat(c->store->staging_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                problem(c, "inode %" PRIu64 ": staging/%s: %s", row->ino, name,
-                        strerror(errno));
-        else if ((uint64_t) st.st_size < row->content.size)
-                problem(c, "inode %" PRIu64 ": staging/%s has %" PRIu64 " bytes, should have "
-                        "%" PRIu64, row->ino, name, (uint64_t) st.st_size, row->content.size);
+        bool is_there = fstatat(c->store->staging_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+        int  error = errno;
+        if (is_there && (uint64_t) st.st_size >= row->content.size)
+                return;
+        if (is_staged_no_more(c, row))
+                return;
+        if (!is_there)
+                check_problem(c, "inode %" PRIu64 ": staging/%s: %s", row->ino, name,
+                              strerror(error));
+        else
+                check_problem(c, "inode %" PRIu64 ": staging/%s has %" PRIu64
+                              " bytes, should have %" PRIu64, row->ino, name,
+                              (uint64_t) st.st_size, row->content.size);
 }
 
 static enum caefs_err
 check_all_staged(struct check *c)
 {
-        struct meta_inode *rows = calloc(BATCH, sizeof *rows);
+        struct meta_inode *rows = calloc(CHECK_BATCH, sizeof *rows);
         enum caefs_err     err = rows == NULL ? CAEFS_ERR_NOMEM : CAEFS_OK;
-        size_t             count = BATCH;
+        size_t             count = CHECK_BATCH;
         uint64_t           after = 0;
 
-        while (err == CAEFS_OK && count == BATCH) {
+        while (err == CAEFS_OK && count == CHECK_BATCH) {
                 pthread_mutex_lock(&c->store->catalogue);
-                err = meta_staged_list(c->store->meta, after, rows, BATCH, &count);
+                err = meta_staged_list(c->store->meta, after, rows, CHECK_BATCH, &count);
                 /* Held, so that none of them is sealed before it was looked at. */
                 for (size_t i = 0; err == CAEFS_OK && i < count; i++) {
                         after = rows[i].ino;
                         check_staged(c, &rows[i]);
+                        if (c->progress != NULL)
+                                c->progress->total += rows[i].content.size;
                 }
                 pthread_mutex_unlock(&c->store->catalogue);
         }
@@ -90,103 +103,44 @@ check_all_staged(struct check *c)
 static void
 check_object_file(struct check *c, const struct meta_object *o)
 {
-        char        name[OBJECT_NAME_SIZE];
-        struct stat st;
+        char               name[OBJECT_NAME_SIZE];
+        struct meta_object now;
+        struct stat        st;
 
         if (o->is_inline)
                 return;
         object_name(o->id, name);
-        if (fstatat(c->store->objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                problem(c, "object %" PRIu64 ": objects/%s: %s", o->id, name, strerror(errno));
-        else if ((uint64_t) st.st_size != o->stored_bytes)
-                problem(c, "object %" PRIu64 ": objects/%s has %" PRIu64 " bytes, should have "
-                        "%" PRIu64, o->id, name, (uint64_t) st.st_size, o->stored_bytes);
-}
-
-static enum caefs_err
-prove_chunks(struct check *c, const struct object *object, uint64_t id)
-{
-        const struct object_info *info = object_info(object);
-        struct chunk_extent       e;
-
-        for (size_t i = 0; i < info->nchunks; i++) {
-                struct arena_mark mark = arena_mark(&c->arena);
-                enum caefs_err    err = object_chunk(object, i, &e);
-                void *buffer = err == CAEFS_OK ? arena_alloc(&c->arena, (size_t) e.length)
-                                               : NULL;
-                if (err == CAEFS_OK && buffer == NULL)
-                        return CAEFS_ERR_NOMEM;
-                if (err == CAEFS_OK)
-                        err = object_read_chunk(object, i, &c->arena, buffer);
-                if (err != CAEFS_OK)
-                        problem(c, "object %" PRIu64 ": chunk %zu, file bytes %" PRIu64
-                                " to %" PRIu64 ": %s", id, i, e.offset, e.offset + e.length,
-                                caefs_detail());
-                arena_release(&c->arena, mark);
-                if (progress_cancelled(c->progress))
-                        return CAEFS_ERR_INTERRUPTED;
+        if (fstatat(c->store->objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+                int error = errno;
+                if (meta_object_read(c->store->meta, o->id, &now) == CAEFS_OK)
+                        check_problem(c, "object %" PRIu64 ": objects/%s: %s", o->id, name,
+                                      strerror(error));
+        } else if ((uint64_t) st.st_size != o->stored_bytes) {
+                check_problem(c, "object %" PRIu64 ": objects/%s has %" PRIu64
+                              " bytes, should have %" PRIu64, o->id, name,
+                              (uint64_t) st.st_size, o->stored_bytes);
         }
-        return CAEFS_OK;
 }
 
 static enum caefs_err
-prove_object(struct check *c, const struct meta_object *row)
+check_all_objects(struct check *c)
 {
-        struct opened_object *opened;
-        enum caefs_err        err = object_acquire(c->store, row->id, &opened);
-
-        progress_add(c->progress, row->stored_bytes);
-        if (err == CAEFS_ERR_NOMEM)
-                return err;
-        if (err != CAEFS_OK) {
-                struct meta_object again;
-                pthread_mutex_lock(&c->store->catalogue);
-                bool gone = meta_object_read(c->store->meta, row->id, &again) ==
-                            CAEFS_ERR_NO_ENTRY;
-                pthread_mutex_unlock(&c->store->catalogue);
-                if (!gone)
-                        problem(c, "object %" PRIu64 ": %s", row->id, caefs_detail());
-                return CAEFS_OK;
-        }
-        err = prove_chunks(c, object_of(opened), row->id);
-        object_release(c->store, opened);
-        return err;
-}
-
-static enum caefs_err
-check_all_objects(struct check *c, bool read_all)
-{
-        struct meta_object *rows = calloc(BATCH, sizeof *rows);
+        struct meta_object *rows = calloc(CHECK_BATCH, sizeof *rows);
         enum caefs_err      err = rows == NULL ? CAEFS_ERR_NOMEM : CAEFS_OK;
-        size_t              count = BATCH;
+        size_t              count = CHECK_BATCH;
         uint64_t            after = 0;
 
-        while (err == CAEFS_OK && count == BATCH) {
+        while (err == CAEFS_OK && count == CHECK_BATCH) {
                 pthread_mutex_lock(&c->store->catalogue);
-                err = meta_object_list(c->store->meta, after, rows, BATCH, &count);
+                err = meta_object_list(c->store->meta, after, rows, CHECK_BATCH, &count);
                 for (size_t i = 0; err == CAEFS_OK && i < count; i++) {
                         after = rows[i].id;
                         check_object_file(c, &rows[i]);
                 }
                 pthread_mutex_unlock(&c->store->catalogue);
-                for (size_t i = 0; err == CAEFS_OK && read_all && i < count; i++)
-                        err = prove_object(c, &rows[i]);
         }
         free(rows);
         return err;
-}
-
-/* ---- models ------------------------------------------------------------- */
-
-static bool
-check_model(void *context, const struct store_model *m)
-{
-        struct check       *c = context;
-        const struct model *model;
-
-        if (store_model_find(c->store, m->hash, &model) != CAEFS_OK)
-                problem(c, "model %016" PRIx64 ": %s", m->hash, caefs_detail());
-        return true;
 }
 
 /* ---- orphans ------------------------------------------------------------ */
@@ -219,7 +173,7 @@ check_object_name(struct check *c, const char *directory, const char *name)
         uint64_t           id, next;
 
         if (!object_number(directory, name, &id)) {
-                problem(c, "objects/%s/%s is no object", directory, name);
+                check_problem(c, "objects/%s/%s is no object", directory, name);
                 return;
         }
         /* One that is being placed has a number that was never stored. */
@@ -227,7 +181,7 @@ check_object_name(struct check *c, const char *directory, const char *name)
                 return;
         if (meta_object_read(c->store->meta, id, &o) == CAEFS_ERR_NO_ENTRY &&
             !is_trash(c, META_TRASH_OBJECT, id, 0))
-                problem(c, "objects/%s/%s: no file needs it", directory, name);
+                check_problem(c, "objects/%s/%s: no file needs it", directory, name);
 }
 
 /* Only files of inodes that nobody uses can be judged: others have drafts. */
@@ -241,7 +195,7 @@ check_staging_name(struct check *c, const char *unused, const char *name)
         if (strncmp(name, TEMPORARY_PREFIX, strlen(TEMPORARY_PREFIX)) == 0)
                 return;
         if (!staging_name_parse(name, &ino, &generation)) {
-                problem(c, "staging/%s is no staging file", name);
+                check_problem(c, "staging/%s is no staging file", name);
                 return;
         }
         struct inode *inode = inode_hold_present(c->store, ino);
@@ -259,7 +213,7 @@ check_staging_name(struct check *c, const char *unused, const char *name)
         if ((err == CAEFS_ERR_NO_ENTRY || row.content.state != META_STAGED ||
              row.content.generation != generation) &&
             !is_trash(c, META_TRASH_STAGING, ino, generation))
-                problem(c, "staging/%s: no file needs it", name);
+                check_problem(c, "staging/%s: no file needs it", name);
 }
 
 /* Every name in a directory below PARENT. */
@@ -272,7 +226,7 @@ check_names(struct check *c, int parent, const char *directory,
         struct dirent *e;
 
         if (d == NULL) {
-                problem(c, "%s: %s", directory, strerror(errno));
+                check_problem(c, "%s: %s", directory, strerror(errno));
                 if (fd >= 0)
                         io->close(fd);
                 return CAEFS_OK;
@@ -326,7 +280,7 @@ check_catalogue(struct check *c)
 }
 
 enum caefs_err
-store_check(struct store *s, bool read_all, struct progress *progress,
+store_check(struct store *s, const struct store_scrub *scrub, struct progress *progress,
             void (*tell)(void *context, const char *sentence), void *context,
             struct store_check_report *out)
 {
@@ -345,11 +299,13 @@ store_check(struct store *s, bool read_all, struct progress *progress,
         if (err == CAEFS_OK)
                 err = check_all_staged(&c);
         if (err == CAEFS_OK)
-                err = check_all_objects(&c, read_all);
+                err = check_all_objects(&c);
         if (err == CAEFS_OK)
-                err = store_model_list(s, check_model, &c);
-        if (err == CAEFS_OK)
+                err = check_all_models(&c);
+        /* Who only reads does not know what a writer is about to need. */
+        if (err == CAEFS_OK && !s->options.read_only)
                 err = check_orphans(&c);
-        arena_free(&c.arena);
+        if (err == CAEFS_OK && scrub != NULL)
+                err = scrub_contents(&c, scrub);
         return err;
 }

@@ -1,5 +1,6 @@
 /*
- * check_store.h - what fsck and scrub share.
+ * check_store.h - what fsck and scrub share: a store is opened, checked, and each
+ * finding printed.
  */
 
 #ifndef CAEFS_TOOLS_CHECK_STORE_H
@@ -7,12 +8,20 @@
 
 #include <stdbool.h>
 
+#include "fs/store.h"
+
+struct tool_check {
+        const char *path;         /* of the store */
+        struct store_scrub scrub; /* with reads_all */
+        bool reads_all;           /* every chunk is decoded and proved */
+        bool while_used;          /* a store that somebody has open is opened for reading */
+        bool json;                /* one object instead of lines */
+};
+
 /*
- * The command called name with its options and one STORE: opens the store (which
- * recovers it), checks its structure and, with read_all, decodes and proves every
- * chunk.  Findings go to stdout, one a line, with a summary unless -q.  Returns an
- * exit status: TOOL_DATA when something was found.
+ * Opens the store, which recovers it, and checks it.  Findings go to stdout, one a line,
+ * with a summary unless -q.  Returns an exit status: TOOL_DATA when something was found.
  */
-int tool_check_command(int argc, char **argv, const char *name, bool read_all);
+int tool_check_store(const struct tool_check *check);
 
 #endif

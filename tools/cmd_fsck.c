@@ -2,6 +2,8 @@
  * caefs fsck - checks the structure of a store.
  */
 
+#include <getopt.h>
+
 #include "tools/check_store.h"
 #include "tools/tool.h"
 
@@ -14,9 +16,29 @@ const char help_fsck[] =
         "unfinished is put right first, as mounting does.  Contents are not\n"
         "read: that is what 'caefs scrub' does.\n"
         "\n"
+        "  --json              one JSON object\n"
         TOOL_COMMON_HELP;
+
+enum { OPT_JSON = 1 };
 
 int cmd_fsck(int argc, char **argv)
 {
-        return tool_check_command(argc, argv, "fsck", false);
+        static const struct option options[] = {
+                { "json", no_argument, NULL, OPT_JSON },
+                TOOL_COMMON_LONG_OPTIONS,
+                { 0 },
+        };
+        struct tool_check check = { 0 };
+        int c;
+
+        while ((c = getopt_long(argc, argv, TOOL_COMMON_SHORT_OPTIONS, options,
+                                NULL)) != -1)
+                if (c == OPT_JSON)
+                        check.json = true;
+                else if (!tool_common_option(c))
+                        return TOOL_USAGE;
+        if (argc - optind != 1)
+                return tool_usage_error("fsck", "one STORE is needed");
+        check.path = argv[optind];
+        return tool_check_store(&check);
 }

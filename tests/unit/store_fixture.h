@@ -82,7 +82,8 @@ assert_clean(struct store *s, bool read_all)
 {
         struct store_check_report report;
 
-        assert_ok(store_check(s, read_all, NULL, tell_problem, NULL, &report));
+        assert_ok(store_check(s, read_all ? &(struct store_scrub) { 0 } : NULL, NULL,
+                              tell_problem, NULL, &report));
         assert_int_equal(report.problems, 0);
 }
 

@@ -102,7 +102,8 @@ count_objects(struct store *s)
 {
         struct store_check_report report;
 
-        assert_ok(store_check(s, true, NULL, tell_problem, NULL, &report));
+        assert_ok(store_check(s, &(struct store_scrub) { 0 }, NULL, tell_problem, NULL,
+                              &report));
         assert_int_equal(report.problems, 0);
         return report.objects;
 }
@@ -400,7 +401,8 @@ test_references_that_lead_nowhere(void **state)
                 meta_close(m);
                 fixture_open(f);
                 struct store_check_report report;
-                assert_ok(store_check(f->store, true, NULL, count_problem, &problems, &report));
+                assert_ok(store_check(f->store, &(struct store_scrub) { 0 }, NULL,
+                                      count_problem, &problems, &report));
                 assert_true(problems > 0);
                 struct store_file *file;
                 char               byte;

@@ -315,15 +315,15 @@ test_seal_damage(void **state)
         }
         store_file_release(file);
         assert_true(bad > 0 && good > bad);
-        assert_ok(store_check(f->store, false, NULL, NULL, NULL, &report));
+        assert_ok(store_check(f->store, NULL, NULL, NULL, NULL, &report));
         assert_int_equal(report.problems, 0);
-        assert_ok(store_check(f->store, true, NULL, NULL, NULL, &report));
+        assert_ok(store_check(f->store, &(struct store_scrub) { 0 }, NULL, NULL, NULL, &report));
         assert_int_equal(report.problems, 1);
         /* A file that is cut is found without reading it. */
         snprintf(command, sizeof command, "truncate -s 1000000 $(find '%s/objects' -type f)",
                  f->path);
         assert_int_equal(system(command), 0);
-        assert_ok(store_check(f->store, false, NULL, NULL, NULL, &report));
+        assert_ok(store_check(f->store, NULL, NULL, NULL, NULL, &report));
         assert_int_equal(report.problems, 1);
         assert_ok(store_unlink(f->store, ROOT, "a"));
         free(noise);
