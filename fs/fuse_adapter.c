@@ -50,14 +50,15 @@ adapter_reply(fuse_req_t req, enum caefs_err err)
 }
 
 void
-adapter_fill_entry(struct fuse_entry_param *entry, const struct stat *st)
+adapter_fill_entry(const struct adapter *a, struct fuse_entry_param *entry,
+                   const struct stat *st)
 {
         *entry = (struct fuse_entry_param) {
                 .ino = st->st_ino,
                 .generation = 1,        /* inode numbers are never used again */
                 .attr = *st,
-                .attr_timeout = ADAPTER_TIMEOUT,
-                .entry_timeout = ADAPTER_TIMEOUT,
+                .attr_timeout = a->timeout,
+                .entry_timeout = a->timeout,
         };
 }
 
@@ -71,7 +72,7 @@ adapter_reply_entry(fuse_req_t req, enum caefs_err err, const struct stat *st)
                 adapter_reply(req, err);
                 return;
         }
-        adapter_fill_entry(&entry, st);
+        adapter_fill_entry(a, &entry, st);
         if (fuse_reply_entry(req, &entry) != 0)
                 store_forget(a->store, st->st_ino, 1);
 }
@@ -82,7 +83,7 @@ adapter_reply_attributes(fuse_req_t req, enum caefs_err err, const struct stat *
         if (err != CAEFS_OK)
                 adapter_reply(req, err);
         else
-                fuse_reply_attr(req, st, ADAPTER_TIMEOUT);
+                fuse_reply_attr(req, st, adapter_of(req)->timeout);
 }
 
 bool

@@ -26,8 +26,10 @@
 #include "fs/store.h"
 
 /* Seconds that the kernel may believe names and attributes.  The mount is the
- * only writer, and what changes behind the kernel's back is notified. */
-#define ADAPTER_TIMEOUT 3600.0
+ * only writer, and what changes behind the kernel's back is notified; unless it
+ * is a read-only one beside a writer. */
+#define ADAPTER_TIMEOUT      3600.0
+#define ADAPTER_TIMEOUT_LIVE 1.0
 
 /* One open file of the kernel's.  fuse_file_info.fh points to it. */
 struct adapter_handle {
@@ -44,6 +46,7 @@ struct adapter {
         const char        *store_path, *mountpoint;
         struct timespec    since;               /* when it was mounted */
         bool               read_only;
+        double             timeout;             /* one of the above */
 
         struct fuse_session *session;           /* constant while requests are served */
         pthread_mutex_t      notify_lock;       /* held while the kernel is told of sealing */
@@ -71,7 +74,8 @@ void adapter_reply(fuse_req_t req, enum caefs_err err);
 /* Answers with an entry on CAEFS_OK, else with the error. */
 void adapter_reply_entry(fuse_req_t req, enum caefs_err err, const struct stat *st);
 void adapter_reply_attributes(fuse_req_t req, enum caefs_err err, const struct stat *st);
-void adapter_fill_entry(struct fuse_entry_param *entry, const struct stat *st);
+void adapter_fill_entry(const struct adapter *a, struct fuse_entry_param *entry,
+                        const struct stat *st);
 
 /* A buffer of SIZE bytes that belongs to the calling thread until it asks again or
  * ends; NULL when memory is out. */

@@ -25,7 +25,7 @@ add_plus(struct listing *l, char *at, size_t room, const char *name, const struc
 {
         struct fuse_entry_param entry;
 
-        adapter_fill_entry(&entry, st);
+        adapter_fill_entry(adapter_of(l->req), &entry, st);
         if (is_dot(name))
                 entry.ino = 0;          /* the kernel is to make no inode of it */
         return fuse_add_direntry_plus(l->req, at, room, name, &entry, (off_t) next);

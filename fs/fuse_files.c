@@ -103,7 +103,7 @@ op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                 adapter_reply(req, err);
                 return;
         }
-        adapter_fill_entry(&entry, &st);
+        adapter_fill_entry(a, &entry, &st);
         if (fuse_reply_create(req, &entry, fi) != 0) {
                 adapter_handle_free(a, adapter_handle(fi));
                 store_forget(a->store, st.st_ino, 1);

@@ -440,6 +440,7 @@ open_and_serve(struct session *s)
         err = store_open(o->store, &store_options, &a->store);
         if (err != CAEFS_OK)
                 return err;
+        a->timeout = store_is_live(a->store) ? ADAPTER_TIMEOUT_LIVE : ADAPTER_TIMEOUT;
         if (!a->read_only)
                 write_holder(o);
         err = mount_and_serve(s);

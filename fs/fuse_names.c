@@ -10,7 +10,7 @@
 static void
 reply_no_entry(fuse_req_t req)
 {
-        const struct fuse_entry_param absent = { .entry_timeout = ADAPTER_TIMEOUT };
+        const struct fuse_entry_param absent = { .entry_timeout = adapter_of(req)->timeout };
 
         fuse_reply_entry(req, &absent);
 }

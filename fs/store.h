@@ -50,7 +50,7 @@ typedef uint64_t store_inode;
 /* ---- stores ------------------------------------------------------------- */
 
 struct store_options {
-        bool     read_only;             /* no lock, catalogue opened immutable */
+        bool     read_only;             /* nothing is written; see store_open() */
         double   commit_interval;       /* seconds; 0: the default, 1 */
         double   seal_delay;            /* seconds a closed file waits; 0: none */
         unsigned seal_threads;          /* workers; 0: the default, the number of cores */
@@ -69,8 +69,16 @@ struct store_options {
 /* Makes an empty store in PATH, which is created or must be an empty directory. */
 enum caefs_err store_make(const char *path);
 
-/* Opens and recovers.  CAEFS_ERR_BUSY: another writer has it; CAEFS_ERR_VERSION. */
+/* Opens and recovers.  CAEFS_ERR_BUSY: another writer has it, or, for writing, readers do;
+ * CAEFS_ERR_VERSION.
+ *
+ * Read-only, any number may have it open, on many machines, and nothing in it is changed.  They
+ * share a lock, so that nobody writes meanwhile.  When a writer of the same machine has it,
+ * they follow what it commits; when one of another has it, they are refused. */
 enum caefs_err store_open(const char *path, const struct store_options *o, struct store **out);
+
+/* Read-only beside a writer: what is in it changes under us. */
+bool store_is_live(const struct store *s);
 
 /* Commits, stops workers, closes.  All files must be released before. */
 enum caefs_err store_close(struct store *s);

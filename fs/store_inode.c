@@ -135,14 +135,43 @@ find(const struct inode_table *t, uint64_t ino)
 
 /* ---- references --------------------------------------------------------- */
 
+static bool
+is_same_content(const struct meta_content *a, const struct meta_content *b)
+{
+        return a->state == META_SEALED && b->state == META_SEALED && a->object == b->object;
+}
+
+/* Beside a writer: the row as it is now, unless somebody has the file open.  STALE when it was
+ * deleted: the kernel then looks the name up again.  Catalogue held. */
+static enum caefs_err
+refresh(struct store *s, struct inode *inode)
+{
+        struct meta_inode row;
+        enum caefs_err    err = meta_inode_read(s->meta, inode->row.ino, &row);
+
+        pthread_mutex_lock(stripe_of(s, inode));
+        if (inode->content != NULL) {
+                err = CAEFS_OK;
+        } else if (err == CAEFS_OK) {
+                if (!is_same_content(&inode->row.content, &row.content))
+                        inode->changed = true;
+                inode->row = row;
+        }
+        pthread_mutex_unlock(stripe_of(s, inode));
+        return err == CAEFS_ERR_NO_ENTRY ? CAEFS_ERR_STALE : err;
+}
+
 enum caefs_err
 inode_hold_locked(struct store *s, uint64_t ino, struct inode **out)
 {
         struct meta_inode row;
 
         *out = inode_hold_present(s, ino);
-        if (*out != NULL)
+        if (*out != NULL) {
+                if (s->is_live)
+                        refresh(s, *out);       /* without it, what was last known */
                 return CAEFS_OK;
+        }
         enum caefs_err err = meta_inode_read(s->meta, ino, &row);
         if (err != CAEFS_OK)
                 return err;
@@ -179,12 +208,18 @@ inode_hold_present(struct store *s, uint64_t ino)
 enum caefs_err
 inode_hold(struct store *s, uint64_t ino, struct inode **out)
 {
+        enum caefs_err err;
+
         *out = inode_hold_present(s, ino);
-        if (*out != NULL)
+        if (*out != NULL && !s->is_live)
                 return CAEFS_OK;
         pthread_mutex_lock(&s->catalogue);
-        enum caefs_err err = inode_hold_locked(s, ino, out);
+        err = *out != NULL ? refresh(s, *out) : inode_hold_locked(s, ino, out);
         pthread_mutex_unlock(&s->catalogue);
+        if (err != CAEFS_OK) {
+                inode_release(s, *out);
+                *out = NULL;
+        }
         return err;
 }
 
@@ -333,6 +368,8 @@ find_name(const struct inode_table *t, uint64_t parent, const char *name)
 struct inode *
 dentry_find(struct store *s, uint64_t parent, const char *name)
 {
+        if (s->is_live)
+                return NULL;
         pthread_mutex_lock(&s->table_lock);
         struct dentry *d = find_name(&s->table, parent, name);
         struct inode  *inode = d == NULL ? NULL : d->inode;
@@ -346,10 +383,10 @@ void
 dentry_add(struct store *s, uint64_t parent, const char *name, struct inode *inode)
 {
         size_t         size = strlen(name) + 1;
-        struct dentry *d = malloc(sizeof *d + size);
+        struct dentry *d = s->is_live ? NULL : malloc(sizeof *d + size);
 
         if (d == NULL)
-                return;         /* the next lookup reads the catalogue */
+                return;         /* lookups read the catalogue */
         d->parent = parent;
         d->inode = inode;
         memcpy(d->name, name, size);

@@ -145,6 +145,9 @@ struct store {
         struct store_options options;
         int                  root_fd, staging_fd, objects_fd, lock_fd, reserve_fd;
 
+        bool                 is_live;   /* read beside a writer: what is in memory is looked up
+                                         * again each time; constant */
+
         pthread_mutex_t commit;
         pthread_mutex_t catalogue;
         struct meta    *meta;           /* catalogue */
@@ -479,6 +482,18 @@ struct tree_work {
  * did not come out SEAL_DONE.  The first failure's sentence is left in caefs_detail(). */
 enum caefs_err tree_run(struct store *s, store_inode ino, const struct tree_work *work,
                         struct progress *progress, uint64_t *left);
+
+/* ---- store_lock.c ------------------------------------------------------- */
+
+enum lock_state {
+        LOCK_NONE,              /* the system below has no locks: nobody may write, we trust */
+        LOCK_SHARED,            /* nobody writes while we are here */
+        LOCK_OF_WRITER,         /* a writer of this machine has it */
+};
+
+/* Both leave the descriptor in lock_fd, with which the lock goes.  CAEFS_ERR_BUSY. */
+enum caefs_err lock_for_writing(struct store *s);
+enum caefs_err lock_for_reading(struct store *s, enum lock_state *state);
 
 /* ---- store_open.c ------------------------------------------------------- */
 

@@ -111,52 +111,6 @@ store_make(const char *path)
         return err;
 }
 
-/* ---- the lock ----------------------------------------------------------- */
-
-static long
-lock_owner(int fd)
-{
-        char text[32] = "";
-        ssize_t n = pread(fd, text, sizeof text - 1, 0);
-
-        return n > 0 ? strtol(text, NULL, 10) : 0;
-}
-
-static enum caefs_err
-take_lock(struct store *s)
-{
-        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-        char         pid[32];
-
-        s->lock_fd = io->open(s->root_fd, "lock", O_RDWR, 0);
-        if (s->lock_fd < 0)
-                return caefs_fail_errno("%s/lock", s->path);
-        if (fcntl(s->lock_fd, F_OFD_SETLK, &lock) < 0) {
-                if (errno != EAGAIN && errno != EACCES)
-                        return caefs_fail_errno("%s/lock", s->path);
-                return caefs_fail(CAEFS_ERR_BUSY, "%s is in use by process %ld", s->path,
-                                  lock_owner(s->lock_fd));
-        }
-        int n = snprintf(pid, sizeof pid, "%ld\n", (long) getpid());
-        if (io->truncate(s->lock_fd, 0) < 0 ||
-            io_write_all(s->lock_fd, pid, (size_t) n, 0) < 0)
-                return caefs_fail_errno("%s/lock", s->path);
-        return CAEFS_OK;
-}
-
-/* Does somebody have the store open for writing? */
-static bool
-is_locked(struct store *s)
-{
-        struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
-        int          fd = io->open(s->root_fd, "lock", O_RDONLY, 0);
-
-        bool locked = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-        if (fd >= 0)
-                io->close(fd);
-        return locked;
-}
-
 /* ---- recovery ----------------------------------------------------------- */
 
 /* A clean close leaves no log behind. */
@@ -327,7 +281,7 @@ open_catalogue(struct store *s, enum meta_mode mode)
 static enum caefs_err
 open_for_writing(struct store *s)
 {
-        enum caefs_err err = take_lock(s);
+        enum caefs_err err = lock_for_writing(s);
 
         if (err != CAEFS_OK)
                 return err;
@@ -345,18 +299,26 @@ open_for_writing(struct store *s)
         return recover(s, was_open);
 }
 
-/* Without a lock.  Where nobody writes and the log is empty, SQLite need not look
- * for changes, nor be able to write beside the catalogue. */
+/* Where nobody writes and the log is empty, SQLite need not look for changes.  A log that a
+ * crash left is worked in in memory.  Beside a writer we follow what it commits. */
 static enum caefs_err
 open_for_reading(struct store *s)
 {
-        if (!is_locked(s) && !log_has_content(s))
-                return open_catalogue(s, META_READ_IMMUTABLE);
-        enum caefs_err err = open_catalogue(s, META_READ);
-        if (err == CAEFS_ERR_IO || err == CAEFS_ERR_READ_ONLY)
-                return caefs_fail(err, "%s was not closed by its last writer; open it for "
-                                  "writing once, so that its log is worked in", s->path);
-        return err;
+        enum lock_state state;
+        enum caefs_err  err = lock_for_reading(s, &state);
+
+        if (err != CAEFS_OK)
+                return err;
+        s->is_live = state == LOCK_OF_WRITER;
+        if (s->is_live)
+                return open_catalogue(s, META_READ);
+        return open_catalogue(s, log_has_content(s) ? META_READ_LOG : META_READ_IMMUTABLE);
+}
+
+bool
+store_is_live(const struct store *s)
+{
+        return s->is_live;
 }
 
 static void

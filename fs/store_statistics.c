@@ -86,9 +86,9 @@ reader_open(struct store *s)
 }
 
 static bool
-is_good_enough(const struct totals_reader *r, uint64_t committed, bool fresh)
+is_good_enough(const struct totals_reader *r, uint64_t committed, bool is_live, bool fresh)
 {
-        return r->is_read && (r->change == committed ||
+        return r->is_read && ((r->change == committed && !is_live) ||
                               (!fresh && monotonic_ns() - r->read_at < PATIENCE * r->duration));
 }
 
@@ -104,7 +104,7 @@ store_totals(struct store *s, bool fresh, struct store_totals *out)
         pthread_mutex_unlock(&s->catalogue);
         pthread_mutex_lock(&s->totals_lock);
         err = reader_open(s);
-        if (err == CAEFS_OK && !is_good_enough(s->totals, committed, fresh)) {
+        if (err == CAEFS_OK && !is_good_enough(s->totals, committed, s->is_live, fresh)) {
                 struct totals_reader *r = s->totals;
                 const int64_t         begin = monotonic_ns();
 

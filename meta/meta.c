@@ -312,6 +312,7 @@ connect_to(const char *path, enum meta_mode mode, bool create, struct meta **out
 {
         static const char *const parameters[] = {
                 [META_WRITE] = "", [META_READ] = "", [META_READ_IMMUTABLE] = "?immutable=1",
+                [META_READ_LOG] = "?vfs=unix-none",
         };
         int flags = mode != META_WRITE ? SQLITE_OPEN_READONLY
                     : create           ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
@@ -403,7 +404,12 @@ meta_open(const char *path, enum meta_mode mode, struct meta **out)
         enum caefs_err err = connect_to(path, mode, false, &m);
         if (err != CAEFS_OK)
                 return err;
-        err = check_version(m, path, &version);
+        /* SQLite keeps the log's index in memory when it need not share it.  The locks that
+         * this would take are the store's: unix-none has none. */
+        if (mode == META_READ_LOG)
+                err = execute(m, "PRAGMA locking_mode = EXCLUSIVE");
+        if (err == CAEFS_OK)
+                err = check_version(m, path, &version);
         if (err == CAEFS_OK && mode == META_WRITE)
                 err = execute(m, settings);
         if (err == CAEFS_OK && mode == META_WRITE)

@@ -37,8 +37,10 @@ struct meta;
 
 enum meta_mode {
         META_WRITE,
-        META_READ,              /* sees what a living or dead writer left in the WAL */
+        META_READ,              /* beside a living writer: sees what it commits */
         META_READ_IMMUTABLE,    /* nobody writes, and the WAL is empty */
+        META_READ_LOG,          /* nobody writes, and a dead writer left a WAL: its index is
+                                 * made in memory, and nothing beside the catalogue */
 };
 
 /* Makes the catalogue PATH, which must not exist, with an empty root directory

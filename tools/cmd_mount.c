@@ -33,7 +33,7 @@ const char help_mount[] =
         "\n"
         "  -f, --foreground    do not go into the background\n"
         "  -o OPTION,...       mount options:\n"
-        "      ro              read only; any number of such mounts at once\n"
+        "      ro              read only; any number at once, on many machines\n"
         "      allow_other     other users may use it (the default for root)\n"
         "      no_allow_other  they may not\n"
         "      cache=BYTES     decoded data kept in memory (256M; K, M, G)\n"
@@ -123,14 +123,15 @@ static int check_store(const char *path, char *real)
 
 static int tell_failure(enum caefs_err err, const char *store)
 {
-        char who[PATH_MAX];
+        char who[PATH_MAX], detail[PATH_MAX];
 
         if (err != CAEFS_ERR_BUSY)
                 return tool_fail(err, store, NULL);
+        snprintf(detail, sizeof detail, "%s", caefs_detail());
         if (!fuse_mount_holder(store, who, sizeof who))
-                snprintf(who, sizeof who, "by another process");
-        tool_error(store, "unmount it there first; -o ro needs no lock",
-                   "the store is already mounted or open (%s)", who);
+                strcpy(who, "which wrote no name down");
+        tool_error(store, "unmount it there first",
+                   "the store is already mounted or open: %s (%s)", detail, who);
         return TOOL_SYSTEM;
 }
 
