@@ -217,6 +217,11 @@ control_flush(fuse_req_t req, struct fuse_file_info *fi)
 void
 control_release(fuse_req_t req, struct fuse_file_info *fi)
 {
-        handle_free(adapter_of(req)->control, handle_of(fi));
+        struct control_handle *h = handle_of(fi);
+
+        /* Whoever has answered the last request may still be about to unlock. */
+        pthread_mutex_lock(&h->lock);
+        pthread_mutex_unlock(&h->lock);
+        handle_free(adapter_of(req)->control, h);
         fuse_reply_err(req, 0);
 }

@@ -32,7 +32,6 @@ take_file(struct adapter *a, struct store_file *file, fuse_ino_t inode, struct f
                 return CAEFS_ERR_NOMEM;
         fi->fh = (uintptr_t) h;
         fi->keep_cache = !changed;
-        fi->noflush = !writable;
         return CAEFS_OK;
 }
 
@@ -110,17 +109,9 @@ op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
         }
 }
 
-static void
-op_flush(fuse_req_t req, fuse_ino_t inode, struct fuse_file_info *fi)
-{
-        if (control_owns(inode))
-                control_flush(req, fi);
-        else if (adapter_handle(fi)->writable)
-                adapter_reply(req, store_file_flush(adapter_handle(fi)->file));
-        else
-                fuse_reply_err(req, 0);
-}
-
+/* There is no op_flush: the kernel writes dirty pages and times back at each close(2), and
+ * tells of errors, before it would ask for one; the rest is done at release.  Without it,
+ * opening and closing is one request that somebody waits for, not two. */
 static void
 op_release(fuse_req_t req, fuse_ino_t inode, struct fuse_file_info *fi)
 {
@@ -291,7 +282,6 @@ adapter_file_operations(struct fuse_lowlevel_ops *ops)
 {
         ops->open = op_open;
         ops->create = op_create;
-        ops->flush = op_flush;
         ops->release = op_release;
         ops->fsync = op_fsync;
         ops->read = op_read;

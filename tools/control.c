@@ -346,11 +346,12 @@ static enum caefs_err write_all(int fd, const char *data, size_t size)
         return CAEFS_OK;
 }
 
-/* The control file takes over what it was given when it is closed. */
+/* The control file takes over what it was given when it is synced; a close tells nothing. */
 static enum caefs_err close_upload(int fd, enum caefs_err err)
 {
-        if (close(fd) != 0 && err == CAEFS_OK)
+        if (err == CAEFS_OK && fsync(fd) != 0)
                 err = caefs_fail_errno("the mount refuses the model");
+        close(fd);
         return err;
 }
 

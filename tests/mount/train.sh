@@ -78,7 +78,7 @@ mount_store "$tmp/other" "$tmp/mnt2"
 head -c 1000 "$tmp/exported" >"$tmp/bad"
 fails_with 2 "$CAEFS" model import "$tmp/mnt2" "$tmp/bad" 2>/dev/null
 if cp "$tmp/bad" "$tmp/mnt2/.caefs/models/$hash-" 2>/dev/null ||
-    cp "$tmp/bad" "$tmp/mnt2/.caefs/models/0123456789abcdef" 2>/dev/null; then
+    dd if="$tmp/bad" of="$tmp/mnt2/.caefs/models/0123456789abcdef" conv=fsync 2>/dev/null; then
     fail "the mount takes any bytes for a model"
 fi
 "$CAEFS" model rm "$tmp/mnt2" "$hash" || fail "a model that nothing needs is not removed"
