@@ -17,9 +17,11 @@
  * new one.  A file is sealed only while nobody has it open.
  *
  * Grouping: changes of names and attributes go into one SQLite transaction that
- * is committed at fsync, every commit interval, and at close; so a crash leaves a
- * consistent prefix.  Staged bytes that a transaction speaks of are made durable
- * before it commits.
+ * is committed at fsync, every commit interval, and when the store closes; so a crash leaves
+ * a consistent prefix.  Staged bytes that a transaction speaks of are made durable
+ * before it commits.  What a closed file holds is committed when it is sealed, after five
+ * intervals at the latest, and at once by fsync and before a rename of it: most files
+ * are sealed by then, and never written to the disk as they were.
  *
  * Thread safety: every function may be called from any thread, except store_open()
  * and store_close().  Locks are documented in fs/store_internal.h.

@@ -25,6 +25,9 @@
 /* What a commit writes beside the pages it changed. */
 #define COMMIT_EXTRA_BYTES ((uint64_t) 1 << 20)
 #define TRASH_BATCH        256
+/* The bytes of a closed file wait so many commits for its sealing, which makes writing
+ * them twice unnecessary; then they are made durable as they are. */
+#define DRAFT_INTERVALS    5
 
 /* ---- space -------------------------------------------------------------- */
 
@@ -50,6 +53,14 @@ store_space_is_low(struct store *s)
         if (space > SPACE_AMPLE_BYTES)
                 atomic_store(&s->space_checked, now);
         return space < SPACE_LOW_BYTES + atomic_load(&s->reserve_missing);
+}
+
+bool
+store_space_is_ample(struct store *s)
+{
+        int64_t age = now_ns() / 1000000 - atomic_load(&s->space_checked);
+
+        return age >= 0 && age < 2 * SPACE_CHECK_MS;
 }
 
 /* Before a commit of WEIGHT bytes; commit held, as for reserve_take(). */
@@ -232,8 +243,9 @@ commit_if_heavy(struct store *s)
         return meta_weight(s->meta) > STORE_WEIGHT_MAX ? commit_catalogue(s) : CAEFS_OK;
 }
 
-enum caefs_err
-commit_changes(struct store *s, bool drafts)
+/* With DRAFTS those that were flushed before LISTED. */
+static enum caefs_err
+commit_drafts(struct store *s, bool drafts, int64_t listed)
 {
         if (s->options.read_only)
                 return CAEFS_OK;
@@ -242,7 +254,7 @@ commit_changes(struct store *s, bool drafts)
         pthread_mutex_unlock(&s->catalogue);
 
         pthread_mutex_lock(&s->commit);
-        enum caefs_err err = drafts ? draft_store_all(s) : CAEFS_OK;
+        enum caefs_err err = drafts ? draft_store_all(s, listed) : CAEFS_OK;
         pthread_mutex_lock(&s->catalogue);
         /* Somebody else's commit may have taken ours along. */
         if (drafts || s->committed < wanted || s->ordered_drafts > 0) {
@@ -259,6 +271,12 @@ commit_changes(struct store *s, bool drafts)
         reserve_take(s);
         pthread_mutex_unlock(&s->commit);
         return err;
+}
+
+enum caefs_err
+commit_changes(struct store *s, bool drafts)
+{
+        return commit_drafts(s, drafts, INT64_MAX);
 }
 
 enum caefs_err
@@ -315,10 +333,11 @@ static void *
 committer_main(void *context)
 {
         struct store *s = context;
+        int64_t       delay = (int64_t) (s->options.commit_interval * DRAFT_INTERVALS * 1e9);
         bool          complained = false;
 
         while (committer_wait(s)) {
-                enum caefs_err err = commit_changes(s, true);
+                enum caefs_err err = commit_drafts(s, true, monotonic_ns() - delay);
                 if (err != CAEFS_OK && !complained)
                         log_error("%s: changes cannot be committed: %s", s->path, caefs_detail());
                 complained = err != CAEFS_OK;

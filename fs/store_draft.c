@@ -21,12 +21,26 @@
 /* From this many files on, one syncfs() is cheaper than as many fdatasync(). */
 #define SYNC_ALL_FROM 32
 #define ROWS_AT_ONCE  256       /* between two releases of the catalogue */
+#define LIST_MAX      8192      /* files whose bytes wait for a commit */
 
 static bool
 same_content(const struct meta_content *a, const struct meta_content *b)
 {
         return a->state == b->state && a->size == b->size && a->generation == b->generation &&
                a->object == b->object && a->mtime == b->mtime;
+}
+
+/* Drafts held. */
+static void
+list_last(struct store *s, struct inode *inode)
+{
+        inode->content->next_draft = NULL;
+        inode->content->listed = monotonic_ns();
+        if (s->last_draft == NULL)
+                s->first_draft = inode;
+        else
+                s->last_draft->content->next_draft = inode;
+        s->last_draft = inode;
 }
 
 void
@@ -47,12 +61,8 @@ draft_flush(struct store *s, struct inode *inode)
         pthread_mutex_unlock(stripe_of(s, inode));
         if (is_new) {
                 inode_hold_again(s, inode);
-                c->next_draft = NULL;
-                if (s->last_draft == NULL)
-                        s->first_draft = inode;
-                else
-                        s->last_draft->content->next_draft = inode;
-                s->last_draft = inode;
+                list_last(s, inode);
+                s->listed_drafts++;
         }
         pthread_mutex_unlock(&s->drafts);
 }
@@ -127,20 +137,22 @@ mark_lost(struct store *s, const struct inode *inode, uint64_t generation)
 /* Makes the bytes of DRAFT durable.  A generation that is gone has been replaced and
  * stored by a later flush; draft_write_row() will find that out. */
 static enum caefs_err
-sync_draft(struct store *s, const struct inode *inode, const struct draft *draft)
+sync_draft(struct store *s, struct inode *inode, const struct draft *draft)
 {
         char     name[STAGING_NAME_SIZE];
         uint64_t generation = draft->content.generation;
 
         if (draft->content.state != META_STAGED)
                 return CAEFS_OK;
+        enum caefs_err err = small_spill(s, inode);
+        if (err != CAEFS_OK)
+                return err;
         staging_name(inode->row.ino, generation, name);
         if (is_lost(s, inode, generation))
                 return fail_lost(s, name);
         int fd = io->open(s->staging_fd, name, O_RDONLY, 0);
         if (fd < 0 && errno == ENOENT)
                 return CAEFS_OK;
-        enum caefs_err err = CAEFS_OK;
         if (fd < 0) {
                 err = caefs_fail_errno("%s/staging/%s: cannot make it durable", s->path, name);
         } else if (io->sync(fd, true) < 0) {
@@ -347,6 +359,16 @@ check_draft(struct store *s, const struct stored_draft *d)
         return fail_lost(s, name);
 }
 
+/* Every small one has a file afterwards; false when one has not. */
+static bool
+spill_list(struct store *s, const struct stored_draft *list, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                if (list[i].is_ahead && small_spill(s, list[i].inode) != CAEFS_OK)
+                        return false;
+        return true;
+}
+
 /* Those that cannot be synced are not ahead any more: the others need not wait for them.  The
  * first failure is returned. */
 static enum caefs_err
@@ -354,8 +376,9 @@ sync_list(struct store *s, struct stored_draft *list, size_t count)
 {
         enum caefs_err first = CAEFS_OK;
 
-        /* When it fails, syncing each of them tells which they are. */
-        bool all_synced = count >= SYNC_ALL_FROM && io->sync_all(s->staging_fd) == 0;
+        /* When it fails, doing each of them tells which they are. */
+        bool all_synced = count >= SYNC_ALL_FROM && spill_list(s, list, count) &&
+                          io->sync_all(s->staging_fd) == 0;
 
         for (size_t i = 0; i < count; i++) {
                 if (!list[i].is_ahead)
@@ -401,14 +424,11 @@ unlist_first(struct store *s)
         if (s->first_draft == NULL)
                 s->last_draft = NULL;
         if (take_draft(s, inode, &unused)) {
-                if (s->last_draft == NULL)
-                        s->first_draft = inode;
-                else
-                        s->last_draft->content->next_draft = inode;
-                s->last_draft = inode;
+                list_last(s, inode);
                 inode = NULL;
         } else {
                 c->is_listed = false;
+                s->listed_drafts--;
                 s->ordered_drafts -= c->is_ordered;
                 c->is_ordered = false;
         }
@@ -416,22 +436,28 @@ unlist_first(struct store *s)
         return inode;
 }
 
+/* How many from the first on are to be looked at: those that were flushed before LISTED
+ * or have been stored meanwhile, and whatever is too much to keep in memory. */
 static size_t
-count_list(struct store *s)
+count_list(struct store *s, int64_t listed)
 {
-        size_t n = 0;
+        struct draft unused;
+        size_t       n = 0;
 
         pthread_mutex_lock(&s->drafts);
-        for (struct inode *i = s->first_draft; i != NULL; i = i->content->next_draft)
+        for (struct inode *i = s->first_draft;
+             i != NULL && (i->content->listed < listed || s->listed_drafts - n > LIST_MAX ||
+                           !take_draft(s, i, &unused));
+             i = i->content->next_draft)
                 n++;
         pthread_mutex_unlock(&s->drafts);
         return n;
 }
 
 enum caefs_err
-draft_store_all(struct store *s)
+draft_store_all(struct store *s, int64_t listed)
 {
-        size_t               left = count_list(s);
+        size_t               left = count_list(s, listed);
         struct stored_draft *list = calloc(ROWS_AT_ONCE, sizeof *list);
         enum caefs_err       err = list == NULL ? CAEFS_ERR_NOMEM : CAEFS_OK, sync_err = CAEFS_OK;
 

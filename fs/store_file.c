@@ -185,6 +185,19 @@ store_file_read(struct store_file *f, void *buffer, size_t n, uint64_t offset, s
         return err;
 }
 
+static enum caefs_err
+write_staged(struct store *s, struct inode *inode, const void *data, size_t n, uint64_t offset)
+{
+        int fd;
+
+        if (small_write(s, inode, data, n, offset))
+                return CAEFS_OK;
+        enum caefs_err err = staging_open(s, inode, &fd);
+        if (err == CAEFS_OK && io_write_all(fd, data, n, offset) < 0)
+                err = caefs_fail_errno("%s/staging", s->path);
+        return err;
+}
+
 enum caefs_err
 store_file_view(struct store_file *f, void *buffer, size_t n, uint64_t offset,
                 struct store_view *v)
@@ -207,7 +220,6 @@ store_file_write(struct store_file *f, const void *data, size_t n, uint64_t offs
 {
         struct store   *s = f->store;
         struct content *c = f->inode->content;
-        int             fd;
 
         *put = 0;
         if (!may_write(f->flags))
@@ -225,9 +237,7 @@ store_file_write(struct store_file *f, const void *data, size_t n, uint64_t offs
         if (err == CAEFS_OK)
                 err = staging_prepare(s, f->inode, offset, UINT64_MAX);
         if (err == CAEFS_OK)
-                err = staging_open(s, f->inode, &fd);
-        if (err == CAEFS_OK && io_write_all(fd, data, n, offset) < 0)
-                err = caefs_fail_errno("%s/staging", s->path);
+                err = write_staged(s, f->inode, data, n, offset);
         if (err == CAEFS_OK) {
                 content_touch(s, f->inode, offset + n, false);
                 *put = n;

@@ -23,6 +23,15 @@ now_ns(void)
         return (int64_t) t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+int64_t
+monotonic_ns(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (int64_t) t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 /* ---- tables ------------------------------------------------------------- */
 
 /* A mixer of integers: the finalizer of splitmix64 (Steele, Lea, Flood 2014). */

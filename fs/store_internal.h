@@ -11,6 +11,7 @@
  *                     encoded, decoded, read or written
  *   store.drafts      the list of inodes whose flushed content is not in the catalogue
  *   store.table       which inodes are in memory, their references, cached names
+ *   store.spilling    small bytes on their way to a staging file
  *   stripes           attributes and state of an inode (stripe_of); never two at once,
  *                     and held for a few loads and stores only
  *   queue, objects, models_lock, trials_lock, totals_lock, cache, decoders, ahead
@@ -78,6 +79,14 @@ struct read_run {
         uint64_t ahead;                 /* file bytes below are asked for already */
 };
 
+/* The bytes of a staging file that is not there yet (store_small.c). */
+struct small {
+        char  *data;
+        size_t size, capacity;          /* what is beyond is zero */
+        bool   is_used;
+        bool   is_spilling;             /* being written: not to be changed */
+};
+
 /* What a regular file needs while it is open, flushed but not stored, or being sealed. */
 struct content {
         pthread_mutex_t  sealing;
@@ -88,6 +97,8 @@ struct content {
         unsigned handles;               /* open files */
         unsigned writers;               /* of them, those that may write */
         int      fd;                    /* staging file of row.content; -1: not open */
+        struct small small;             /* or its bytes */
+        int64_t  written;               /* when the bytes last changed; 0: not since it is here */
         uint64_t version;               /* grows with every change of the bytes */
         uint64_t settled;               /* bytes that may not be overwritten in place */
         struct draft        flushed;
@@ -102,7 +113,8 @@ struct content {
 
         /* store.drafts */
         bool          is_listed;
-        bool          is_ordered;       /* a name depends on it: see store_draft_order() */
+        bool          is_ordered;       /* a name depends on it: see draft_order() */
+        int64_t       listed;           /* when: monotonic_ns() */
         struct inode *next_draft;
 };
 
@@ -160,11 +172,14 @@ struct store {
         pthread_mutex_t drafts;
         struct inode   *first_draft, *last_draft;
         size_t          ordered_drafts; /* those of the list that are */
+        size_t          listed_drafts;  /* all of the list */
 
         pthread_mutex_t    table_lock;
         struct inode_table table;
 
-        pthread_mutex_t stripe[STORE_STRIPES];
+        pthread_mutex_t  spilling;
+        _Atomic uint64_t small_bytes;   /* in memory for staged files */
+        pthread_mutex_t  stripe[STORE_STRIPES];
 
         _Atomic uint64_t next_generation;
         _Atomic int64_t  space_checked;         /* when there was ample space: milliseconds */
@@ -226,6 +241,8 @@ void           committer_stop(struct store *s);
 enum caefs_err trash_empty(struct store *s);
 
 bool store_space_is_low(struct store *s);
+/* There was more than enough a moment ago, when store_space_is_low() last looked. */
+bool store_space_is_ample(struct store *s);
 
 /* ---- store_draft.c ------------------------------------------------------ */
 
@@ -238,8 +255,8 @@ void draft_order(struct store *s, struct inode *inode);
 enum caefs_err draft_check(struct store *s, struct inode *inode);
 /* Makes the flushed bytes of one file durable and writes its row. */
 enum caefs_err draft_store(struct store *s, struct inode *inode);
-/* The same for all of the list; commit held. */
-enum caefs_err draft_store_all(struct store *s);
+/* The same for all of the list that were flushed before LISTED; commit held. */
+enum caefs_err draft_store_all(struct store *s, int64_t listed);
 /* The same for those on which names depend; commit and catalogue held. */
 enum caefs_err draft_store_ordered(struct store *s);
 /* Writes DRAFT as the row and trashes what it replaces; within a change. */
@@ -293,7 +310,8 @@ void          dentry_add(struct store *s, uint64_t parent, const char *name,
                          struct inode *inode);
 void          dentry_remove(struct store *s, uint64_t parent, const char *name);
 
-int64_t now_ns(void);
+int64_t now_ns(void);           /* since 1970 */
+int64_t monotonic_ns(void);
 
 /* ---- store_name.c ------------------------------------------------------- */
 
@@ -363,6 +381,32 @@ enum caefs_err content_read(struct store *s, struct inode *inode, void *buffer, 
 /* The same as store_file_view(); content.bytes need not be held while the view is used. */
 enum caefs_err content_view(struct store *s, struct inode *inode, void *buffer, size_t n,
                             uint64_t offset, struct store_view *v);
+
+/* Remembers that a staging file exists; stripe held.  False: memory is out. */
+bool content_add_generation(struct content *c, uint64_t generation);
+
+/* ---- store_small.c ------------------------------------------------------ */
+
+/* May a generation of SIZE bytes be kept in memory? */
+bool small_may_hold(struct store *s, uint64_t size);
+/* The first SIZE bytes of INODE as it is now; content.bytes held. */
+enum caefs_err small_fill(struct store *s, struct inode *inode, struct small *m, uint64_t size);
+/* The stripe is held, or nobody else knows M. */
+void           small_free(struct store *s, struct small *m);
+
+/* These do it in memory, or return false: then the staging file is to be used.  For writing
+ * and resizing content.bytes is held for writing. */
+bool small_write(struct store *s, struct inode *inode, const void *data, size_t n,
+                 uint64_t offset);
+bool small_resize(struct store *s, struct inode *inode, uint64_t size);
+bool small_read(struct store *s, struct inode *inode, uint64_t generation, void *buffer,
+                size_t n, uint64_t offset);
+
+bool small_is_used(struct store *s, struct inode *inode);
+
+/* From here on there is a staging file; nothing happens when there is one already.
+ * The catalogue may be held. */
+enum caefs_err small_spill(struct store *s, struct inode *inode);
 
 /* ---- store_object.c ----------------------------------------------------- */
 

@@ -199,16 +199,21 @@ recover_staging(struct store *s)
 }
 
 /* Objects are numbered upwards and take their name just before the transaction that
- * knows them: files of a lost transaction are just above the last number.  A transaction
- * may also be lost without a crash, when the catalogue could not be written. */
+ * knows them: files of a lost transaction are just above the last number, or just below it
+ * where another object overtook them.  A transaction may also be lost without a crash,
+ * when the catalogue could not be written. */
 static enum caefs_err
 recover_objects(struct store *s)
 {
-        char           name[OBJECT_NAME_SIZE];
-        uint64_t       first;
-        enum caefs_err err = meta_object_next(s->meta, &first);
+        char               name[OBJECT_NAME_SIZE];
+        struct meta_object object;
+        uint64_t           next;
+        enum caefs_err     err = meta_object_next(s->meta, &next);
 
-        for (uint64_t id = first; err == CAEFS_OK && id < first + LOST_OBJECTS; id++) {
+        for (uint64_t id = next > LOST_OBJECTS ? next - LOST_OBJECTS : 1;
+             err == CAEFS_OK && id < next + LOST_OBJECTS; id++) {
+                if (id < next && meta_object_read(s->meta, id, &object) != CAEFS_ERR_NO_ENTRY)
+                        continue;
                 object_name(id, name);
                 if (io->unlink(s->objects_fd, name) < 0 && errno != ENOENT)
                         err = caefs_fail_errno("%s/objects/%s", s->path, name);
@@ -329,6 +334,7 @@ init_locks(struct store *s)
         pthread_mutex_init(&s->commit, NULL);
         pthread_mutex_init(&s->catalogue, NULL);
         pthread_mutex_init(&s->drafts, NULL);
+        pthread_mutex_init(&s->spilling, NULL);
         pthread_mutex_init(&s->table_lock, NULL);
         pthread_mutex_init(&s->wake_lock, NULL);
         pthread_mutex_init(&s->models_lock, NULL);

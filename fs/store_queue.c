@@ -8,14 +8,17 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "fs/store_internal.h"
 
 #define SCAN_BATCH 256
 #define WORKER_MAX 64
+#define WORKER_NICENESS 10
 
 struct waiting {
         int64_t  due;           /* nanoseconds of the monotonic clock */
@@ -41,15 +44,6 @@ struct worker_start {
         struct seal_queue *queue;
         unsigned           index;
 };
-
-static int64_t
-monotonic_ns(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (int64_t) t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 /* ---- the heap ----------------------------------------------------------- */
 
@@ -193,14 +187,19 @@ take_due(struct seal_queue *q, uint64_t *ino)
 
 /* ---- workers ------------------------------------------------------------ */
 
-/* Seconds since the staging file was last written. */
+/* Seconds since the bytes were last written. */
 static double
 idle_seconds(struct store *s, struct inode *inode)
 {
-        struct meta_inode row = inode_row(s, inode);
-        char              name[STAGING_NAME_SIZE];
-        struct stat       st;
+        char        name[STAGING_NAME_SIZE];
+        struct stat st;
 
+        pthread_mutex_lock(stripe_of(s, inode));
+        struct meta_inode row = inode->row;
+        int64_t           written = inode->content != NULL ? inode->content->written : 0;
+        pthread_mutex_unlock(stripe_of(s, inode));
+        if (written != 0)
+                return (double) (now_ns() - written) / 1e9;
         staging_name(row.ino, row.content.generation, name);
         if (fstatat(s->staging_fd, name, &st, 0) < 0)
                 return 1e9;
@@ -251,6 +250,8 @@ worker_main(void *context)
         uint64_t            ino;
 
         free(context);
+        /* Whoever reads or writes comes first. */
+        setpriority(PRIO_PROCESS, (id_t) gettid(), WORKER_NICENESS);
         while (take_due(q, &ino)) {
                 seal_one(q, ino, &q->progress[start.index]);
                 pthread_mutex_lock(&q->lock);

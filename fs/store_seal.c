@@ -77,11 +77,44 @@ write_result(void *context, const void *data, size_t n)
         return err;
 }
 
+/* The bytes of a generation that is being encoded: a file, or a copy of small ones. */
+struct staged_bytes {
+        int   fd;
+        char *small;                    /* or NULL */
+};
+
 static enum caefs_err
-read_staging(void *context, void *buffer, size_t n, uint64_t offset)
+read_staged(void *context, void *buffer, size_t n, uint64_t offset)
 {
-        if (io_read_all(*(const int *) context, buffer, n, offset) < 0)
+        const struct staged_bytes *b = context;
+
+        if (b->small != NULL)
+                memcpy(buffer, b->small + offset, n);
+        else if (io_read_all(b->fd, buffer, n, offset) < 0)
                 return caefs_fail_errno("a staging file");
+        return CAEFS_OK;
+}
+
+static enum caefs_err
+open_staged(struct store *s, struct inode *inode, const struct meta_inode *row,
+            struct staged_bytes *out)
+{
+        char     name[STAGING_NAME_SIZE];
+        uint64_t size = row->content.size;
+
+        if (small_is_used(s, inode)) {
+                out->small = malloc(size + 1);
+                if (out->small == NULL)
+                        return CAEFS_ERR_NOMEM;
+                if (small_read(s, inode, row->content.generation, out->small, size, 0))
+                        return CAEFS_OK;
+                free(out->small);       /* it got its file just now */
+                out->small = NULL;
+        }
+        staging_name(row->ino, row->content.generation, name);
+        out->fd = io->open(s->staging_fd, name, O_RDONLY, 0);
+        if (out->fd < 0)
+                return caefs_fail_errno("%s/staging/%s", s->path, name);
         return CAEFS_OK;
 }
 
@@ -200,22 +233,22 @@ seal_encode(struct store *s, uint64_t ino, const struct byte_source *source,
 }
 
 static enum caefs_err
-encode(struct store *s, const struct meta_inode *row, struct object_options *o,
-       struct seal_progress *f, struct sealed_result *r)
+encode(struct store *s, struct inode *inode, const struct meta_inode *row,
+       struct object_options *o, struct seal_progress *f, struct sealed_result *r)
 {
-        char name[STAGING_NAME_SIZE];
-
-        staging_name(row->ino, row->content.generation, name);
-        int fd = io->open(s->staging_fd, name, O_RDONLY, 0);
-        if (fd < 0)
-                return caefs_fail_errno("%s/staging/%s", s->path, name);
-        struct byte_source    source = { read_staging, &fd, row->content.size };
+        struct staged_bytes staged = { .fd = -1 };
+        enum caefs_err      err = open_staged(s, inode, row, &staged);
+        if (err != CAEFS_OK)
+                return progress_cancelled(&f->own) ? CAEFS_ERR_INTERRUPTED : err;
+        struct byte_source    source = { read_staged, &staged, row->content.size };
         struct opened_object *previous = acquire_previous(s, row->content.object, o);
-        enum caefs_err        err = seal_encode(s, row->ino, &source, previous, o, f, r);
+        err = seal_encode(s, row->ino, &source, previous, o, f, r);
 
         if (previous != NULL)
                 object_release(s, previous);
-        io->close(fd);
+        if (staged.fd >= 0)
+                io->close(staged.fd);
+        free(staged.small);
         return err;
 }
 
@@ -231,8 +264,8 @@ seal_result_new(uint64_t version)
 
 /* Encodes ROW's content; a write to it cancels PROGRESS. */
 static enum caefs_err
-make_result(struct store *s, const struct meta_inode *row, uint64_t version,
-            struct seal_progress *f, struct sealed_result **out)
+make_result(struct store *s, struct inode *inode, const struct meta_inode *row,
+            uint64_t version, struct seal_progress *f, struct sealed_result **out)
 {
         struct object_options o;
         char                  name[STORE_NAME_MAX + 1];
@@ -243,7 +276,7 @@ make_result(struct store *s, const struct meta_inode *row, uint64_t version,
                 return CAEFS_ERR_NOMEM;
         enum caefs_err err = property_options(s, row->ino, &o, name);
         if (err == CAEFS_OK)
-                err = encode(s, row, &o, f, r);
+                err = encode(s, inode, row, &o, f, r);
         if (err != CAEFS_OK) {
                 seal_result_free(s, r);
                 return err;
@@ -388,7 +421,7 @@ note_change(struct store *s, struct inode *inode)
         pthread_mutex_unlock(stripe_of(s, inode));
 }
 
-/* The descriptor of the staging file that the object replaced. */
+/* The descriptor of the staging file that the object replaced, or its bytes. */
 static void
 close_staging(struct store *s, struct inode *inode)
 {
@@ -398,6 +431,7 @@ close_staging(struct store *s, struct inode *inode)
         if (inode->row.content.state == META_SEALED) {
                 fd = inode->content->fd;
                 inode->content->fd = -1;
+                small_free(s, &inode->content->small);
         }
         pthread_mutex_unlock(stripe_of(s, inode));
         if (fd >= 0)
@@ -562,7 +596,7 @@ encode_now(struct store *s, struct inode *inode, struct progress *outer,
                 return outcome;
         enum caefs_err err = draft_check(s, inode);
         if (err == CAEFS_OK)
-                err = make_result(s, &row, version, &f, out);
+                err = make_result(s, inode, &row, version, &f, out);
         seal_end(s, inode);
         if (err == CAEFS_OK)
                 return SEAL_DONE;

@@ -58,10 +58,11 @@ content_new(const struct meta_inode *row)
 }
 
 static void
-content_free(struct content *c)
+content_free(struct store *s, struct content *c)
 {
         if (c == NULL)
                 return;
+        small_free(s, &c->small);
         if (c->fd >= 0)
                 io->close(c->fd);
         pthread_mutex_destroy(&c->sealing);
@@ -122,7 +123,7 @@ content_put(struct store *s, struct inode *inode)
                 remove_unstored(s, inode, unused);
         if (unused->object != NULL)
                 object_release(s, unused->object);
-        content_free(unused);
+        content_free(s, unused);
 }
 
 void
@@ -136,7 +137,7 @@ contents_abandon(struct store *s, bool only_parked)
                             inode->content->parked != NULL)
                                 seal_drop_parked(s, inode);
                         else if (!only_parked)
-                                content_free(inode->content);
+                                content_free(s, inode->content);
                 }
 }
 
@@ -153,6 +154,7 @@ content_touch(struct store *s, struct inode *inode, uint64_t size, bool exact)
                 c->settled = inode->row.content.size;
         if (!s->options.caller_stamps)
                 inode->row.content.mtime = inode->row.ctime = now;
+        c->written = now;
         c->version++;
         if (c->encoding != NULL)
                 atomic_store(&c->encoding->cancelled, true);
@@ -165,7 +167,10 @@ enum caefs_err
 staging_open(struct store *s, struct inode *inode, int *fd)
 {
         char           name[STAGING_NAME_SIZE];
-        enum caefs_err err = CAEFS_OK;
+        enum caefs_err err = small_spill(s, inode);
+
+        if (err != CAEFS_OK)
+                return err;
 
         pthread_mutex_lock(stripe_of(s, inode));
         struct content *c = inode->content;
@@ -216,9 +221,8 @@ fill_generation(struct store *s, struct inode *inode, enum meta_state state, int
         return err;
 }
 
-/* Remembers that the staging file exists; stripe held. */
-static bool
-add_generation(struct content *c, uint64_t generation)
+bool
+content_add_generation(struct content *c, uint64_t generation)
 {
         uint64_t *more = realloc(c->generations,
                                  (c->ngenerations + 2) * sizeof *c->generations);
@@ -230,21 +234,23 @@ add_generation(struct content *c, uint64_t generation)
         return true;
 }
 
-/* The inode's content is now the first KEEP bytes, in GENERATION, open as FD. */
+/* The inode's content is now the first KEEP bytes, in GENERATION, open as FD or in SMALL;
+ * GENERATION 0: it is empty. */
 static bool
 switch_generation(struct store *s, struct inode *inode, uint64_t generation, int fd,
-                  uint64_t keep)
+                  const struct small *small, uint64_t keep)
 {
         struct opened_object *object = NULL;
         int                   old_fd = -1;
 
         pthread_mutex_lock(stripe_of(s, inode));
         struct content *c = inode->content;
-        bool            done = add_generation(c, generation);
+        bool            done = fd < 0 || content_add_generation(c, generation);
         if (done) {
                 struct meta_content *now = &inode->row.content;
                 old_fd = c->fd;
                 c->fd = fd;
+                c->small = *small;
                 /* A copy of what is lost is lost. */
                 if (keep > 0 && now->generation != 0 && now->generation <= c->lost_upto)
                         c->lost_upto = generation;
@@ -252,7 +258,7 @@ switch_generation(struct store *s, struct inode *inode, uint64_t generation, int
                 c->version++;
                 if (c->encoding != NULL)
                         atomic_store(&c->encoding->cancelled, true);
-                now->state = META_STAGED;
+                now->state = generation == 0 ? META_EMPTY : META_STAGED;
                 now->generation = generation;
                 now->size = keep;
                 /* The object that is rewritten, so that values nobody changes keep
@@ -271,18 +277,38 @@ switch_generation(struct store *s, struct inode *inode, uint64_t generation, int
 }
 
 static enum caefs_err
+new_small_generation(struct store *s, struct inode *inode, uint64_t generation, uint64_t keep)
+{
+        struct small   small = { 0 };
+        enum caefs_err err = small_fill(s, inode, &small, keep);
+
+        if (err == CAEFS_OK)
+                switch_generation(s, inode, generation, -1, &small, keep);
+        else
+                small_free(s, &small);
+        return err;
+}
+
+static enum caefs_err
 new_generation(struct store *s, struct inode *inode, const struct meta_content *from,
                uint64_t keep)
 {
-        char     name[STAGING_NAME_SIZE];
-        uint64_t generation = atomic_fetch_add(&s->next_generation, 1);
+        static const struct small none = { 0 };
+        char           name[STAGING_NAME_SIZE];
+        uint64_t       generation = atomic_fetch_add(&s->next_generation, 1);
+        /* What was flushed stands until something newer is committed. */
+        enum caefs_err err = small_spill(s, inode);
 
+        if (err != CAEFS_OK)
+                return err;
+        if (small_may_hold(s, keep))
+                return new_small_generation(s, inode, generation, keep);
         staging_name(inode->row.ino, generation, name);
         int fd = io->open(s->staging_fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
         if (fd < 0)
                 return caefs_fail_errno("%s/staging/%s", s->path, name);
-        enum caefs_err err = fill_generation(s, inode, from->state, fd, keep);
-        if (err == CAEFS_OK && !switch_generation(s, inode, generation, fd, keep))
+        err = fill_generation(s, inode, from->state, fd, keep);
+        if (err == CAEFS_OK && !switch_generation(s, inode, generation, fd, &none, keep))
                 err = CAEFS_ERR_NOMEM;
         if (err != CAEFS_OK) {
                 io->close(fd);
@@ -294,8 +320,6 @@ new_generation(struct store *s, struct inode *inode, const struct meta_content *
 enum caefs_err
 staging_prepare(struct store *s, struct inode *inode, uint64_t offset, uint64_t keep)
 {
-        int fd;
-
         if (s->options.read_only)
                 return CAEFS_ERR_READ_ONLY;
         pthread_mutex_lock(stripe_of(s, inode));
@@ -304,25 +328,56 @@ staging_prepare(struct store *s, struct inode *inode, uint64_t offset, uint64_t 
         bool is_anew = keep == 0 && now.generation <= inode->content->lost_upto;
         pthread_mutex_unlock(stripe_of(s, inode));
         if (now.state == META_STAGED && offset >= settled && !is_anew)
-                return staging_open(s, inode, &fd);
+                return CAEFS_OK;
         return new_generation(s, inode, &now, keep < now.size ? keep : now.size);
+}
+
+/* A closed file of no bytes needs no staging file. */
+static enum caefs_err
+content_clear(struct store *s, struct inode *inode)
+{
+        static const struct small none = { 0 };
+        enum caefs_err err = small_spill(s, inode);
+
+        if (err == CAEFS_OK)
+                switch_generation(s, inode, 0, -1, &none, 0);
+        return err;
+}
+
+/* content.bytes held for writing. */
+static enum caefs_err
+resize_staged(struct store *s, struct inode *inode, uint64_t old, uint64_t size)
+{
+        int            fd;
+        enum caefs_err err = staging_prepare(s, inode, size < old ? size : old, size);
+
+        if (err != CAEFS_OK || small_resize(s, inode, size))
+                return err;
+        err = staging_open(s, inode, &fd);
+        if (err == CAEFS_OK && io->truncate(fd, size) < 0)
+                err = caefs_fail_errno("%s/staging", s->path);
+        return err;
 }
 
 enum caefs_err
 content_resize(struct store *s, struct inode *inode, uint64_t size)
 {
-        int fd;
+        enum caefs_err err;
 
         if (size > STORE_SIZE_MAX)
                 return CAEFS_ERR_FILE_TOO_BIG;
         struct content *c = inode->content;
         pthread_rwlock_wrlock(&c->bytes);
-        uint64_t       old = inode_row(s, inode).content.size;
-        enum caefs_err err = staging_prepare(s, inode, size < old ? size : old, size);
-        if (err == CAEFS_OK)
-                err = staging_open(s, inode, &fd);
-        if (err == CAEFS_OK && io->truncate(fd, size) < 0)
-                err = caefs_fail_errno("%s/staging", s->path);
+        pthread_mutex_lock(stripe_of(s, inode));
+        uint64_t old = inode->row.content.size;
+        bool     in_place = c->settled == 0 && inode->row.content.state == META_STAGED;
+        pthread_mutex_unlock(stripe_of(s, inode));
+        if (s->options.read_only)
+                err = CAEFS_ERR_READ_ONLY;
+        else if (size == 0 && !in_place)
+                err = content_clear(s, inode);
+        else
+                err = resize_staged(s, inode, old, size);
         if (err == CAEFS_OK)
                 content_touch(s, inode, size, true);
         pthread_rwlock_unlock(&c->bytes);
@@ -368,6 +423,9 @@ content_read(struct store *s, struct inode *inode, void *buffer, size_t n, uint6
 
         switch (inode_row(s, inode).content.state) {
         case META_STAGED:
+                if (small_read(s, inode, inode_row(s, inode).content.generation, buffer, n,
+                               offset))
+                        return CAEFS_OK;
                 err = staging_open(s, inode, &fd);
                 if (err == CAEFS_OK && io_read_all(fd, buffer, n, offset) < 0)
                         err = caefs_fail_errno("%s/staging: inode %" PRIu64, s->path,

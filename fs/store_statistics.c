@@ -25,15 +25,6 @@ struct totals_reader {
         int64_t             duration;   /* of reading */
 };
 
-static int64_t
-monotonic_ns(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (int64_t) t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static void
 tell_fallback(void *context, const char *reason, uint64_t objects)
 {
