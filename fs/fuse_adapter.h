@@ -77,6 +77,10 @@ void adapter_reply_attributes(fuse_req_t req, enum caefs_err err, const struct s
 void adapter_fill_entry(const struct adapter *a, struct fuse_entry_param *entry,
                         const struct stat *st);
 
+/* Set-group-ID goes when the caller, who has changed the file, is not in its group.  ST is what
+ * INODE is, before and after. */
+enum caefs_err adapter_drop_group_privilege(fuse_req_t req, fuse_ino_t inode, struct stat *st);
+
 /* A buffer of SIZE bytes that belongs to the calling thread until it asks again or
  * ends; NULL when memory is out. */
 void *adapter_buffer(size_t size);

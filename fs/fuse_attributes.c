@@ -45,6 +45,41 @@ what_to_set(int fuse_bits)
         return what;
 }
 
+static bool
+is_in_group(fuse_req_t req, const struct store_caller *caller, gid_t group)
+{
+        gid_t groups[NGROUPS_SHOWN];
+        const int count = fuse_req_getgroups(req, NGROUPS_SHOWN, groups);
+
+        for (int i = 0; i < count && i < NGROUPS_SHOWN; i++)
+                if (groups[i] == group)
+                        return true;
+        return caller->gid == group;
+}
+
+/* The kernel leaves this to us, and does not say so in what it sends: who is not in the
+ * group of a file takes set-group-ID away by changing its bytes, its owner or its ACL, also
+ * where it is no program. */
+enum caefs_err
+adapter_drop_group_privilege(fuse_req_t req, fuse_ino_t inode, struct stat *st)
+{
+        const struct store_caller caller = adapter_caller(req);
+
+        if (!S_ISREG(st->st_mode) || !(st->st_mode & S_ISGID) || caller.uid == 0 ||
+            is_in_group(req, &caller, st->st_gid))
+                return CAEFS_OK;
+        st->st_mode &= ~(mode_t) S_ISGID;
+        return store_setattr(adapter_of(req)->store, &caller, inode, NULL, STORE_SET_MODE, st, st);
+}
+
+/* A change of bytes comes as one of the mode or of nothing, but never as one of times alone. */
+static bool
+drops_privileges(unsigned what)
+{
+        return what == 0 || what == STORE_SET_CTIME ||
+               (what & (STORE_SET_MODE | STORE_SET_UID | STORE_SET_GID | STORE_SET_SIZE)) != 0;
+}
+
 /* With the writeback cache the kernel owns mtime, ctime and size of a file that has
  * dirty pages, and sends them here when it writes those pages. */
 static void
@@ -52,15 +87,19 @@ op_setattr(fuse_req_t req, fuse_ino_t inode, struct stat *want, int fuse_bits,
            struct fuse_file_info *fi)
 {
         const struct store_caller caller = adapter_caller(req);
+        const unsigned what = what_to_set(fuse_bits);
         struct stat st;
+        enum caefs_err err;
 
         if (control_owns(inode)) {
                 control_getattr(req, inode);
                 return;
         }
-        adapter_reply_attributes(req, store_setattr(adapter_of(req)->store, &caller, inode,
-                                                    fi != NULL ? adapter_handle(fi)->file : NULL,
-                                                    what_to_set(fuse_bits), want, &st), &st);
+        err = store_setattr(adapter_of(req)->store, &caller, inode,
+                            fi != NULL ? adapter_handle(fi)->file : NULL, what, want, &st);
+        if (err == CAEFS_OK && drops_privileges(what))
+                err = adapter_drop_group_privilege(req, inode, &st);
+        adapter_reply_attributes(req, err, &st);
 }
 
 static void
@@ -168,39 +207,21 @@ op_listxattr(fuse_req_t req, fuse_ino_t inode, size_t size)
         reply_attribute(req, err, list, size, length);
 }
 
-/* The kernel does not say so in what it sends: an ACL that is set by somebody outside of the
- * group takes set-group-ID away, as chmod(2) would. */
-static enum caefs_err
-drop_group_privilege(fuse_req_t req, fuse_ino_t inode)
-{
-        const struct store_caller caller = adapter_caller(req);
-        struct store *store = adapter_of(req)->store;
-        gid_t groups[NGROUPS_SHOWN];
-        struct stat st;
-        int count;
-        enum caefs_err err = store_getattr(store, inode, &st);
-
-        if (err != CAEFS_OK || !(st.st_mode & S_ISGID) || caller.uid == 0 ||
-            caller.gid == st.st_gid)
-                return err;
-        count = fuse_req_getgroups(req, NGROUPS_SHOWN, groups);
-        for (int i = 0; i < count && i < NGROUPS_SHOWN; i++)
-                if (groups[i] == st.st_gid)
-                        return CAEFS_OK;
-        st.st_mode &= ~(mode_t) S_ISGID;
-        return store_setattr(store, &caller, inode, NULL, STORE_SET_MODE, &st, &st);
-}
-
 static void
 op_setxattr(fuse_req_t req, fuse_ino_t inode, const char *name, const char *value, size_t size,
             int flags)
 {
+        struct store *store = adapter_of(req)->store;
         enum caefs_err err = CAEFS_ERR_PERMISSION;
+        struct stat st;
 
         if (!control_owns(inode))
-                err = store_setxattr(adapter_of(req)->store, inode, name, value, size, flags);
-        if (err == CAEFS_OK && strcmp(name, "system.posix_acl_access") == 0)
-                err = drop_group_privilege(req, inode);
+                err = store_setxattr(store, inode, name, value, size, flags);
+        if (err == CAEFS_OK && strcmp(name, "system.posix_acl_access") == 0) {
+                err = store_getattr(store, inode, &st);
+                if (err == CAEFS_OK)
+                        err = adapter_drop_group_privilege(req, inode, &st);
+        }
         adapter_reply(req, err);
 }
 

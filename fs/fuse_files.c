@@ -42,10 +42,15 @@ truncated_by_open(fuse_req_t req, fuse_ino_t inode)
 {
         struct adapter *a = adapter_of(req);
         const struct store_caller caller = adapter_caller(req);
-        bool dropped;
-        const enum caefs_err err = store_drop_privileges(a->store, &caller, inode, &dropped);
+        struct stat before, after;
+        enum caefs_err err = store_getattr(a->store, inode, &before);
 
-        if (dropped)
+        after = before;
+        if (err == CAEFS_OK)
+                err = store_drop_privileges(a->store, &caller, inode, &after);
+        if (err == CAEFS_OK)
+                err = adapter_drop_group_privilege(req, inode, &after);
+        if (err == CAEFS_OK && after.st_mode != before.st_mode)
                 fuse_lowlevel_notify_inval_inode(a->session, inode, -1, 0);
         return err;
 }

@@ -127,12 +127,11 @@ set_size(struct store *s, struct inode *inode, off_t size)
 
 enum caefs_err
 store_drop_privileges(struct store *s, const struct store_caller *c, store_inode ino,
-                      bool *dropped)
+                      struct stat *st)
 {
         struct inode  *inode;
         enum caefs_err err = inode_hold(s, ino, &inode);
 
-        *dropped = false;
         if (err != CAEFS_OK)
                 return err;
         struct meta_inode row = inode_row(s, inode);
@@ -141,8 +140,8 @@ store_drop_privileges(struct store *s, const struct store_caller *c, store_inode
         if (row.mode != mode) {
                 const struct stat want = { .st_mode = row.mode };
                 err = set_attributes(s, c, inode, STORE_SET_MODE, &want);
-                *dropped = err == CAEFS_OK;
         }
+        inode_stat(s, inode, st);
         inode_release(s, inode);
         return err;
 }

@@ -203,6 +203,34 @@ do_append(void)
         close(end);
 }
 
+/* Past the page cache: whole blocks, there and back. */
+static void
+do_direct(void)
+{
+        static _Alignas(4096) unsigned char block[16 * 4096];
+        const struct range r = { .at = below(size + 1) & ~(size_t) 4095,
+                                 .n = (1 + below(16)) * 4096 };
+        const int  past = open(path, O_RDWR | O_DIRECT);
+        ssize_t    n;
+
+        if (past < 0 && errno == EINVAL)
+                return;
+        if (r.at + r.n <= FILE_SIZE && below(2) == 0) {
+                note("direct write %zu at %zu of %zu", r.n, r.at, size);
+                make_data(block, r.n);
+                grow_to(r.at + r.n);
+                memcpy(model + r.at, block, r.n);
+                if (pwrite(past, block, r.n, (off_t) r.at) != (ssize_t) r.n)
+                        die("a short direct write");
+        }
+        note("direct read %zu at %zu of %zu", r.n, r.at, size);
+        n = pread(past, block, r.n, (off_t) r.at);
+        if (n < 0 || (size_t) n != (r.at + r.n <= size ? r.n : size - r.at))
+                die("a short direct read");
+        compare(block, r.at, (size_t) n);
+        close(past);
+}
+
 static void
 do_truncate(void)
 {
@@ -410,7 +438,7 @@ static const struct {
         { do_read, 20 },     { do_write, 20 },    { do_append, 4 },  { do_truncate, 8 },
         { do_mapread, 12 },  { do_mapwrite, 12 }, { do_allocate, 8 }, { do_copy_range, 4 },
         { do_holes, 2 },     { do_reopen, 6 },    { do_sync, 2 },     { do_command, 1 },
-        { check_all, 1 },
+        { check_all, 1 },   { do_direct, 4 },
 };
 
 static void
