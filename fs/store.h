@@ -138,7 +138,8 @@ struct store_caller {
  * (logical), st_blksize, st_blocks (stored bytes / 512, at least 1 for a file
  * that is not empty), and the times. */
 
-/* Finds NAME in DIRECTORY.  Each success of lookup, make, create, link … counts one
+/* Finds NAME in DIRECTORY; "." is any inode itself and ".." the directory above, STALE when it
+ * is gone: what an NFS server asks to open a handle again.  Each success of lookup, make, create, link … counts one
  * reference of the caller's (the kernel's) to the inode; store_forget() gives N
  * back.  Inodes with references stay in memory and, unlinked, on disk. */
 enum caefs_err store_lookup(struct store *s, store_inode directory, const char *name,

@@ -82,11 +82,49 @@ lookup_in_catalogue(struct store *s, uint64_t directory, const char *name,
         return err;
 }
 
+/* The directory that has a name for INO. */
+static enum caefs_err
+parent_of(struct store *s, uint64_t ino, uint64_t *parent)
+{
+        struct meta_entry entry;
+
+        *parent = STORE_ROOT_INODE;
+        if (ino == STORE_ROOT_INODE)
+                return CAEFS_OK;
+        pthread_mutex_lock(&s->catalogue);
+        enum caefs_err err = meta_entry_of(s->meta, ino, &entry);
+        pthread_mutex_unlock(&s->catalogue);
+        if (err == CAEFS_OK)
+                *parent = entry.parent;
+        return err;
+}
+
+/* "." of INO, which may be of any type, and "..": how file handles are opened again. */
+static enum caefs_err
+lookup_by_number(struct store *s, uint64_t ino, bool parent, struct stat *st)
+{
+        struct inode  *inode;
+        enum caefs_err err = parent ? parent_of(s, ino, &ino) : CAEFS_OK;
+
+        if (err == CAEFS_OK)
+                err = inode_hold(s, ino, &inode);
+        if (err != CAEFS_OK)
+                return err == CAEFS_ERR_NO_ENTRY ? CAEFS_ERR_STALE : err;
+        inode_stat(s, inode, st);
+        if (st->st_nlink == 0) {
+                inode_release(s, inode);
+                return CAEFS_ERR_STALE;
+        }
+        inode_hold_to_lookup(s, inode);
+        return CAEFS_OK;
+}
+
 enum caefs_err
 store_lookup(struct store *s, store_inode directory, const char *name, struct stat *st)
 {
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+                return lookup_by_number(s, directory, name[1] == '.', st);
         enum caefs_err err = check_name(name);
-
         if (err != CAEFS_OK)
                 return err;
         struct inode *inode = dentry_find(s, directory, name);

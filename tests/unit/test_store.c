@@ -53,6 +53,39 @@ test_store_lookup(void **state)
         assert_err(store_rmdir(s, ROOT, ".."), CAEFS_ERR_NOT_EMPTY);
 }
 
+/* An NFS server comes back with a number after everything was forgotten. */
+static void
+test_store_lookup_by_number(void **state)
+{
+        struct fixture *f = *state;
+        struct stat     st;
+
+        store_inode d = make_directory(f->store, ROOT, "d");
+        store_inode e = make_directory(f->store, d, "e");
+        store_inode file = write_file(f->store, e, "file", "x", 1);
+        fixture_reopen(f);
+        struct store *s = f->store;
+        assert_ok(store_lookup(s, file, ".", &st));
+        assert_int_equal(st.st_ino, file);
+        assert_int_equal(st.st_size, 1);
+        assert_ok(store_lookup(s, e, "..", &st));
+        assert_int_equal(st.st_ino, d);
+        assert_ok(store_lookup(s, file, "..", &st));
+        assert_int_equal(st.st_ino, e);
+        assert_ok(store_lookup(s, ROOT, "..", &st));
+        assert_int_equal(st.st_ino, ROOT);
+        assert_err(store_lookup(s, 987654321, ".", &st), CAEFS_ERR_STALE);
+        /* Unlinked: not found again, not even while it is in memory, and its number is never
+         * another's. */
+        assert_ok(store_unlink(s, e, "file"));
+        assert_err(store_lookup(s, file, ".", &st), CAEFS_ERR_STALE);
+        assert_err(store_lookup(s, file, "..", &st), CAEFS_ERR_STALE);
+        store_forget(s, file, 2);
+        fixture_reopen(f);
+        assert_err(store_lookup(f->store, file, ".", &st), CAEFS_ERR_STALE);
+        assert_int_not_equal(write_file(f->store, e, "file", "x", 1), file);
+}
+
 static void
 test_store_directory_links(void **state)
 {
@@ -576,6 +609,7 @@ main(void)
                 TEST(test_store_make_refuses_what_is_not_empty),
                 TEST(test_store_open_is_exclusive),
                 TEST(test_store_lookup),
+                TEST(test_store_lookup_by_number),
                 TEST(test_store_directory_links),
                 TEST(test_store_link),
                 TEST(test_store_symlink),
