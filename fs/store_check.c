@@ -279,6 +279,16 @@ check_catalogue(struct check *c)
         return CAEFS_OK;
 }
 
+/* What cannot be read of the catalogue is a finding; the rest is checked all the same. */
+static enum caefs_err
+carry_on(struct check *c, enum caefs_err err)
+{
+        if (err != CAEFS_ERR_CORRUPT)
+                return err;
+        check_problem(c, "%s", caefs_detail());
+        return CAEFS_OK;
+}
+
 enum caefs_err
 store_check(struct store *s, const struct store_scrub *scrub, struct progress *progress,
             void (*tell)(void *context, const char *sentence), void *context,
@@ -295,17 +305,17 @@ store_check(struct store *s, const struct store_scrub *scrub, struct progress *p
         *out = (struct store_check_report) { 0 };
         enum caefs_err err = store_commit(s);
         if (err == CAEFS_OK)
-                err = check_catalogue(&c);
+                err = carry_on(&c, check_catalogue(&c));
         if (err == CAEFS_OK)
-                err = check_all_staged(&c);
+                err = carry_on(&c, check_all_staged(&c));
         if (err == CAEFS_OK)
-                err = check_all_objects(&c);
+                err = carry_on(&c, check_all_objects(&c));
         if (err == CAEFS_OK)
-                err = check_all_models(&c);
+                err = carry_on(&c, check_all_models(&c));
         /* Who only reads does not know what a writer is about to need. */
         if (err == CAEFS_OK && !s->options.read_only)
-                err = check_orphans(&c);
+                err = carry_on(&c, check_orphans(&c));
         if (err == CAEFS_OK && scrub != NULL)
-                err = scrub_contents(&c, scrub);
+                err = carry_on(&c, scrub_contents(&c, scrub));
         return err;
 }

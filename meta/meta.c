@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "meta/meta_internal.h"
+#include "meta/page_vfs.h"
 
 /* Pages that a change touches, on average and rather too many: see meta_weight(). */
 #define CHANGE_WEIGHT 4096
@@ -312,7 +313,7 @@ connect_to(const char *path, enum meta_mode mode, bool create, struct meta **out
 {
         static const char *const parameters[] = {
                 [META_WRITE] = "", [META_READ] = "", [META_READ_IMMUTABLE] = "?immutable=1",
-                [META_READ_LOG] = "?vfs=unix-none",
+                [META_READ_LOG] = "",
         };
         int flags = mode != META_WRITE ? SQLITE_OPEN_READONLY
                     : create           ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
@@ -332,7 +333,7 @@ connect_to(const char *path, enum meta_mode mode, bool create, struct meta **out
         int code = sqlite3_open_v2((const char *) uri.data, &m->db,
                                    flags | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
                                            SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
-                                   NULL);
+                                   page_vfs_name(mode != META_READ_LOG));
         bytes_free(&uri);
         enum caefs_err err = code == SQLITE_OK ? CAEFS_OK : meta_fail(m, code);
         if (err == CAEFS_OK) {
@@ -412,9 +413,12 @@ meta_open(const char *path, enum meta_mode mode, struct meta **out)
                 err = check_version(m, path, &version);
         if (err == CAEFS_OK && mode == META_WRITE)
                 err = execute(m, settings);
-        if (err == CAEFS_OK && mode == META_WRITE)
+        if (err == CAEFS_OK && mode == META_WRITE) {
                 err = migrate(m, version);
-        else if (err == CAEFS_OK && version < SCHEMA_VERSION)
+                /* After a crash pages may be torn that the log has whole.  Should it fail, the
+                 * log is still there. */
+                sqlite3_wal_checkpoint_v2(m->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        } else if (err == CAEFS_OK && version < SCHEMA_VERSION)
                 err = caefs_fail(CAEFS_ERR_VERSION, "%s has an older schema: "
                                  "open the store for writing once", path);
         if (err != CAEFS_OK) {
@@ -440,6 +444,16 @@ insert_root(struct meta *m, uint32_t uid, uint32_t gid, int64_t now)
         return execute(m, sql);
 }
 
+/* Before anything is in the database. */
+static enum caefs_err
+reserve_checksums(struct meta *m)
+{
+        int reserved = PAGE_VFS_RESERVED;
+        int code = sqlite3_file_control(m->db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
+
+        return code == SQLITE_OK ? execute(m, "PRAGMA page_size = 4096") : meta_fail(m, code);
+}
+
 enum caefs_err
 meta_make(const char *path, uint32_t uid, uint32_t gid, int64_t now)
 {
@@ -448,7 +462,9 @@ meta_make(const char *path, uint32_t uid, uint32_t gid, int64_t now)
 
         if (err != CAEFS_OK)
                 return err;
-        err = execute(m, settings);
+        err = reserve_checksums(m);
+        if (err == CAEFS_OK)
+                err = execute(m, settings);
         if (err == CAEFS_OK)
                 err = migrate(m, 0);
         if (err == CAEFS_OK)

@@ -1,6 +1,10 @@
 /* meta/meta_check.c - is the catalogue what it should be? */
 #include "meta/meta_internal.h"
 
+#include <stdio.h>
+
+#include "meta/page_vfs.h"
+
 /* Each gives one sentence a row: what is wrong. */
 static const char *const structure_checks[] = {
         "SELECT printf('directory %d: \"%s\" leads to inode %d, which is not there',"
@@ -88,13 +92,44 @@ tell_rows(struct meta *m, const char *sql, void (*tell)(void *context, const cha
         }
         enum caefs_err err = code == SQLITE_DONE ? CAEFS_OK : meta_fail(m, code);
         sqlite3_finalize(s);
-        return err;
+        /* That it cannot be read is a finding too. */
+        if (err == CAEFS_ERR_CORRUPT)
+                tell(context, caefs_detail());
+        return err == CAEFS_ERR_CORRUPT ? CAEFS_OK : err;
+}
+
+struct page_listener {
+        void (*tell)(void *context, const char *sentence);
+        void  *context;
+};
+
+static void
+tell_page(void *context, uint32_t page, bool is_mended)
+{
+        const struct page_listener *l = context;
+        char sentence[128];
+
+        snprintf(sentence, sizeof sentence, "the catalogue: page %u %s", page,
+                 is_mended ? "is damaged in one byte, and is read as it was"
+                           : "does not match its checksum");
+        l->tell(l->context, sentence);
 }
 
 enum caefs_err
 meta_check_pages(struct meta *m, void (*tell)(void *context, const char *sentence),
                  void *context)
 {
+        struct page_vfs_damage before = page_vfs_damage(m->db);
+        struct page_listener   listener = { tell, context };
+        char                   sentence[128];
+
+        if (before.mended > 0) {
+                snprintf(sentence, sizeof sentence,
+                         "the catalogue: page %u was damaged in one byte, and was put right",
+                         before.page);
+                tell(context, sentence);
+        }
+        page_vfs_check(m->db, tell_page, &listener);
         return tell_rows(m, "PRAGMA integrity_check", tell, context);
 }
 

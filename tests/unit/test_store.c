@@ -573,9 +573,10 @@ test_store_newer_version(void **state)
 
         assert_ok(store_close(f->store));
         f->store = NULL;
-        /* user_version is at byte 60 of the database (sqlite.org/fileformat.html). */
+        /* user_version is at byte 60 of the database (sqlite.org/fileformat.html).  Two bytes are
+         * changed: one would be put right. */
         snprintf(command, sizeof command,
-                 "printf '\\0\\0\\0\\143' | dd of='%s/caefs.db' bs=1 seek=60 conv=notrunc "
+                 "printf '\\0\\0\\1\\143' | dd of='%s/caefs.db' bs=1 seek=60 conv=notrunc "
                  "status=none", f->path);
         assert_int_equal(system(command), 0);
         assert_err(store_open(f->path, &o, &s), CAEFS_ERR_VERSION);
