@@ -1,14 +1,13 @@
-/* fs/cache.c - a hash table, a list by last use, and a condition for waiters. */
+/* fs/cache.c - a hash table, two lists by last use, and a condition for waiters. */
 #include "fs/cache.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
-#define BUCKETS   ((size_t) 1 << 15)
-#define PAGE      ((size_t) 4096)
-#define HUGE_PAGE ((size_t) 2 << 20)
+#define BUCKETS      ((size_t) 1 << 15)
+#define PAGE         ((size_t) 4096)
+#define PASSED_SHARE 2                  /* at most this part of the limit was passed by */
 
 enum state { FILLING, READY, FAILED };
 
@@ -21,6 +20,7 @@ struct buffer {
 struct cache_entry {
         struct cache_entry *next_in_bucket;     /* or the next to be freed */
         struct cache_entry *older, *newer;      /* while READY and not pinned */
+        bool                is_passed;          /* which list that is */
         uint64_t            object, index;
         struct buffer       buffer;             /* capacity: from the start; data: of who fills */
         unsigned            pins;
@@ -28,43 +28,25 @@ struct cache_entry {
         enum caefs_err      err;                /* when FAILED */
 };
 
+struct list {
+        struct cache_entry *newest, *oldest;
+        uint64_t            bytes;
+};
+
 struct cache {
         pthread_mutex_t      lock;              /* all below */
         pthread_cond_t       filled;            /* an entry left FILLING */
         uint64_t             limit;
         struct cache_entry  *bucket[BUCKETS];
-        struct cache_entry  *newest, *oldest;
+        struct list          used, passed;
         struct cache_counts  counts;
 };
 
-/* ---- memory ------------------------------------------------------------- */
-
-static size_t
-round_up(size_t size, size_t unit)
-{
-        return (size + unit - 1) / unit * unit;
-}
-
-/* What is allocated for SIZE bytes: whole huge pages where they waste little. */
+/* Whole pages, so that memory fits what comes later. */
 static size_t
 capacity_for(size_t size)
 {
-        size_t huge = round_up(size, HUGE_PAGE);
-
-        if (size >= HUGE_PAGE / 2 && huge - size <= huge / 8)
-                return huge;
-        return size < PAGE ? size : round_up(size, PAGE);
-}
-
-static void *
-buffer_new(size_t capacity)
-{
-        if (capacity % HUGE_PAGE != 0)
-                return malloc(capacity);
-        void *data = aligned_alloc(HUGE_PAGE, capacity);
-        if (data != NULL)
-                madvise(data, capacity, MADV_HUGEPAGE);         /* advice: may fail */
-        return data;
+        return size < PAGE ? size : (size + PAGE - 1) / PAGE * PAGE;
 }
 
 struct cache *
@@ -87,16 +69,23 @@ entry_free(struct cache_entry *e)
         free(e);
 }
 
+static void
+list_free(struct list *l)
+{
+        while (l->newest != NULL) {
+                struct cache_entry *e = l->newest;
+                l->newest = e->older;
+                entry_free(e);
+        }
+}
+
 void
 cache_free(struct cache *c)
 {
         if (c == NULL)
                 return;
-        while (c->newest != NULL) {
-                struct cache_entry *e = c->newest;
-                c->newest = e->older;
-                entry_free(e);
-        }
+        list_free(&c->used);
+        list_free(&c->passed);
         pthread_mutex_destroy(&c->lock);
         pthread_cond_destroy(&c->filled);
         free(c);
@@ -135,27 +124,41 @@ remove_from_table(struct cache *c, struct cache_entry *e)
 static void
 list_remove(struct cache *c, struct cache_entry *e)
 {
-        *(e->newer == NULL ? &c->newest : &e->newer->older) = e->older;
-        *(e->older == NULL ? &c->oldest : &e->older->newer) = e->newer;
+        struct list *l = e->is_passed ? &c->passed : &c->used;
+
+        *(e->newer == NULL ? &l->newest : &e->newer->older) = e->older;
+        *(e->older == NULL ? &l->oldest : &e->older->newer) = e->newer;
         e->newer = e->older = NULL;
+        l->bytes -= e->buffer.capacity;
 }
 
 static void
 list_add_newest(struct cache *c, struct cache_entry *e)
 {
-        e->older = c->newest;
-        *(c->newest == NULL ? &c->oldest : &c->newest->newer) = e;
-        c->newest = e;
+        struct list *l = e->is_passed ? &c->passed : &c->used;
+
+        e->older = l->newest;
+        *(l->newest == NULL ? &l->oldest : &l->newest->newer) = e;
+        l->newest = e;
+        l->bytes += e->buffer.capacity;
 }
 
-/* Takes what is over the limit out: entries to be freed without the lock. */
+/* What has to go first, or NULL. */
+static struct cache_entry *
+next_to_go(struct cache *c, bool is_full)
+{
+        if (c->passed.newest != NULL && (is_full || c->passed.bytes > c->limit / PASSED_SHARE))
+                return c->passed.newest;
+        return is_full ? c->used.oldest : NULL;
+}
+
+/* Takes what is over the limits out: entries to be freed without the lock. */
 static struct cache_entry *
 evict(struct cache *c)
 {
-        struct cache_entry *gone = NULL;
+        struct cache_entry *gone = NULL, *e;
 
-        while (c->counts.bytes > c->limit && c->oldest != NULL) {
-                struct cache_entry *e = c->oldest;
+        while ((e = next_to_go(c, c->counts.bytes > c->limit)) != NULL) {
                 list_remove(c, e);
                 remove_from_table(c, e);
                 e->next_in_bucket = gone;
@@ -187,7 +190,7 @@ buffer_from(struct cache_entry *gone, size_t capacity)
                         e->buffer.data = NULL;
                 }
         free_evicted(gone);
-        return data != NULL ? data : buffer_new(capacity);
+        return data != NULL ? data : malloc(capacity);
 }
 
 /* In the table, FILLING, without memory yet. */
@@ -215,6 +218,7 @@ pin_present(struct cache *c, struct cache_entry *e)
 {
         if (e->pins++ == 0)
                 list_remove(c, e);
+        e->is_passed = false;
         while (e->state == FILLING)
                 pthread_cond_wait(&c->filled, &c->lock);
         return e->state == READY ? CAEFS_OK : e->err;
@@ -231,7 +235,8 @@ unpin(struct cache *c, struct cache_entry *e)
                 return e;
         }
         list_add_newest(c, e);
-        return evict(c);
+        /* What is only passed waits for who can use its memory. */
+        return c->counts.bytes > c->limit ? evict(c) : NULL;
 }
 
 /* Makes the entry and fills it; lock held, but not meanwhile. */
@@ -302,6 +307,16 @@ void
 cache_unpin(struct cache *c, struct cache_entry *e)
 {
         pthread_mutex_lock(&c->lock);
+        struct cache_entry *gone = unpin(c, e);
+        pthread_mutex_unlock(&c->lock);
+        free_evicted(gone);
+}
+
+void
+cache_unpin_passed(struct cache *c, struct cache_entry *e)
+{
+        pthread_mutex_lock(&c->lock);
+        e->is_passed = true;
         struct cache_entry *gone = unpin(c, e);
         pthread_mutex_unlock(&c->lock);
         free_evicted(gone);

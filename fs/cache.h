@@ -8,10 +8,12 @@
  *   READY     yes           valid            whoever evicts it, when pins are 0
  *   FAILED    no            none             the last to unpin it frees it
  *
- * Entries that nobody has pinned are in a list by last use; the oldest go when
- * the limit is passed.  Pinned ones may pass the limit: by as many chunks as there
- * are threads that read.  Memory of what goes is used again for what comes: new pages
- * of the system cost as much as a tenth of the decoding.
+ * Entries that nobody has pinned are in one of two lists.  What sequential readers have
+ * passed goes first, the latest first, and before the limit is reached: the kernel has it in its
+ * pages, and a reader of much more than the limit leaves alone what others use.  Then goes what
+ * was used least lately.  Pinned ones may pass the limit: by as many chunks as there are threads
+ * that read.  Memory of what goes is used again for what comes: fresh pages were measured to
+ * cost from a half of the decoding to twice as much.
  *
  * Thread safety: any number of threads.  The lock is a leaf: it is not held while
  * a chunk is decoded.
@@ -46,6 +48,8 @@ bool           cache_has(struct cache *c, uint64_t object, uint64_t index);
 
 const void    *cache_data(const struct cache_entry *e);
 void           cache_unpin(struct cache *c, struct cache_entry *e);
+/* By a sequential reader that has seen all of it. */
+void           cache_unpin_passed(struct cache *c, struct cache_entry *e);
 
 struct cache_counts {
         uint64_t hits, misses, evictions;

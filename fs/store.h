@@ -231,7 +231,10 @@ enum caefs_err store_file_read(struct store_file *f, void *buffer, size_t n, uin
 struct store_view {
         struct iovec        piece[STORE_VIEW_PIECES];
         unsigned            npieces;
-        struct cache_entry *pinned[STORE_VIEW_PIECES];  /* the store's */
+
+        /* The store's. */
+        struct cache_entry *pinned[STORE_VIEW_PIECES];
+        bool                is_passed[STORE_VIEW_PIECES];
 };
 
 /* Fills V.  BUFFER, of N bytes, is for what cannot be seen in place and must stay as long as

@@ -159,33 +159,45 @@ note_asked(struct store *s, struct inode *inode, uint64_t end)
         pthread_mutex_unlock(stripe_of(s, inode));
 }
 
-void
+/* Asks for the chunks behind the run, which is in the chunk NOW; the end of what is asked. */
+static uint64_t
+ask_ahead(struct store *s, struct opened_object *o, const struct read_run *run,
+          const struct chunk_extent *now)
+{
+        const struct object *object = object_of(o);
+        const uint64_t       size = object_info(object)->logical_bytes;
+        const uint64_t       window = now->length > AHEAD_BYTES / 2 ? 2 * now->length : AHEAD_BYTES;
+        uint64_t             at = now->offset + now->length;
+        struct chunk_extent  e;
+
+        if (window > s->options.cache_bytes / CACHE_SHARE)
+                return run->ahead;
+        if (at < run->ahead)
+                at = run->ahead;
+        while (at < size && at < run->next + window) {
+                size_t index = object_chunk_at(object, at);
+                if (object_chunk(object, index, &e) != CAEFS_OK || !add_job(s->ahead, o, index))
+                        break;
+                at = e.offset + e.length;
+        }
+        return at;
+}
+
+bool
 ahead_note_read(struct store *s, struct inode *inode, struct opened_object *o, size_t n,
                 uint64_t offset)
 {
         const struct object *object = object_of(o);
-        const uint64_t       size = object_info(object)->logical_bytes;
-        struct chunk_extent  e;
+        struct chunk_extent  now;
 
         if (s->ahead == NULL || n == 0)
-                return;
+                return false;
         struct read_run run = extend_run(s, inode, n, offset);
-        if (run.length < RUN_MIN || run.next >= size ||
-            object_chunk(object, object_chunk_at(object, run.next - 1), &e) != CAEFS_OK)
-                return;
-        uint64_t window = e.length > AHEAD_BYTES / 2 ? 2 * e.length : AHEAD_BYTES;
-        if (window > s->options.cache_bytes / CACHE_SHARE)
-                return;
-        uint64_t at = e.offset + e.length, asked = run.ahead;
-        if (at < asked)
-                at = asked;
-        while (at < size && at < run.next + window) {
-                size_t index = object_chunk_at(object, at);
-                if (object_chunk(object, index, &e) != CAEFS_OK ||
-                    !add_job(s->ahead, o, index))
-                        break;
-                at = asked = e.offset + e.length;
-        }
+        if (run.length < RUN_MIN ||
+            object_chunk(object, object_chunk_at(object, run.next - 1), &now) != CAEFS_OK)
+                return false;
+        uint64_t asked = ask_ahead(s, o, &run, &now);
         if (asked > run.ahead)
                 note_asked(s, inode, asked);
+        return true;
 }

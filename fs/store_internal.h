@@ -439,10 +439,12 @@ enum caefs_err object_read_cached(struct store *s, struct opened_object *o, void
 /* The same from within the decoding of a chunk. */
 enum caefs_err object_read_nested(struct store *s, struct opened_object *o, void *buffer,
                                   size_t n, uint64_t offset);
+/* As store_file_view().  IN_A_ROW: the reads before this one led here, and the next will lead
+ * on. */
 enum caefs_err object_view(struct store *s, struct opened_object *o, void *buffer, size_t n,
-                           uint64_t offset, struct store_view *v);
-/* One piece more, of a pinned ENTRY or (NULL) of the caller's. */
-void view_add(struct store_view *v, void *data, size_t n, struct cache_entry *entry);
+                           uint64_t offset, bool in_a_row, struct store_view *v);
+/* One piece that is the caller's. */
+void view_add_buffer(struct store_view *v, void *data, size_t n);
 
 /* Has chunk INDEX decoded for those who come. */
 enum caefs_err object_decode_ahead(struct store *s, struct opened_object *o, size_t index);
@@ -453,9 +455,9 @@ enum caefs_err ahead_make(struct store *s);
 /* Stops its threads; what they were asked for is dropped. */
 void           ahead_free(struct store *s);
 
-/* INODE, whose object is O, is being read from OFFSET on.  When that follows what was read
- * before, the next chunks are decoded meanwhile. */
-void ahead_note_read(struct store *s, struct inode *inode, struct opened_object *o, size_t n,
+/* INODE, whose object is O, is being read from OFFSET on.  True when that follows what was read
+ * before; the next chunks are then decoded meanwhile. */
+bool ahead_note_read(struct store *s, struct inode *inode, struct opened_object *o, size_t n,
                      uint64_t offset);
 
 /* ---- store_model.c ------------------------------------------------------ */

@@ -206,9 +206,23 @@ object_read_nested(struct store *s, struct opened_object *o, void *buffer, size_
 
 /* ---- without a copy ----------------------------------------------------- */
 
+static void
+view_add(struct store_view *v, void *data, size_t n, struct cache_entry *entry, bool is_passed)
+{
+        v->piece[v->npieces] = (struct iovec) { .iov_base = data, .iov_len = n };
+        v->is_passed[v->npieces] = is_passed;
+        v->pinned[v->npieces++] = entry;
+}
+
+void
+view_add_buffer(struct store_view *v, void *data, size_t n)
+{
+        view_add(v, data, n, NULL, false);
+}
+
 enum caefs_err
 object_view(struct store *s, struct opened_object *o, void *buffer, size_t n, uint64_t offset,
-            struct store_view *v)
+            bool in_a_row, struct store_view *v)
 {
         struct decoding     d = { .store = s, .opened = o };
         struct chunk_extent e;
@@ -221,13 +235,14 @@ object_view(struct store *s, struct opened_object *o, void *buffer, size_t n, ui
                 if (err != CAEFS_OK)
                         break;
                 size_t used = part_in(&e, n, offset, &skip);
-                view_add(v, (char *) cache_data(entry) + skip, used, entry);
+                view_add(v, (char *) cache_data(entry) + skip, used, entry,
+                         in_a_row && skip + used == e.length);
                 offset += used;
                 n -= used;
         }
         if (err == CAEFS_OK && n > 0) {         /* the chunks are small and many */
                 err = read_copy(&d, buffer, n, offset);
-                view_add(v, buffer, n, NULL);
+                view_add_buffer(v, buffer, n);
         }
         if (err != CAEFS_OK)
                 store_view_release(s, v);
@@ -235,18 +250,13 @@ object_view(struct store *s, struct opened_object *o, void *buffer, size_t n, ui
 }
 
 void
-view_add(struct store_view *v, void *data, size_t n, struct cache_entry *entry)
-{
-        v->piece[v->npieces] = (struct iovec) { .iov_base = data, .iov_len = n };
-        v->pinned[v->npieces++] = entry;
-}
-
-void
 store_view_release(struct store *s, struct store_view *v)
 {
         while (v->npieces > 0) {
                 struct cache_entry *entry = v->pinned[--v->npieces];
-                if (entry != NULL)
+                if (entry != NULL && v->is_passed[v->npieces])
+                        cache_unpin_passed(s->cache, entry);
+                else if (entry != NULL)
                         cache_unpin(s->cache, entry);
         }
 }

@@ -454,11 +454,11 @@ content_view(struct store *s, struct inode *inode, void *buffer, size_t n, uint6
                 err = content_object(s, inode, &object);
                 if (err != CAEFS_OK)
                         return err;
-                ahead_note_read(s, inode, object, n, offset);
-                return object_view(s, object, buffer, n, offset, v);
+                bool in_a_row = ahead_note_read(s, inode, object, n, offset);
+                return object_view(s, object, buffer, n, offset, in_a_row, v);
         }
         err = content_read(s, inode, buffer, n, offset);
         if (err == CAEFS_OK)
-                view_add(v, buffer, n, NULL);
+                view_add_buffer(v, buffer, n);
         return err;
 }

@@ -408,6 +408,13 @@ test_cache(void **state)
         cache_unpin(c, a);
         cache_unpin(c, b);
         cache_unpin(c, d);
+        /* What a reader has passed goes before what others use, though it is newer. */
+        assert_ok(cache_pin(c, 1, 3, 100, fill_bytes, &f, &a));
+        cache_unpin_passed(c, a);
+        assert_ok(cache_pin(c, 1, 4, 100, fill_bytes, &f, &a));
+        cache_unpin(c, a);
+        assert_false(cache_has(c, 1, 3));
+        assert_true(cache_has(c, 1, 2) && cache_has(c, 1, 4));
         f.err = CAEFS_ERR_CORRUPT;
         assert_err(cache_pin(c, 2, 0, 100, fill_bytes, &f, &a), CAEFS_ERR_CORRUPT);
         f.err = CAEFS_OK;
