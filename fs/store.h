@@ -270,6 +270,9 @@ void           store_file_release(struct store_file *f);        /* the last clos
 enum caefs_err store_property_set(struct store *s, store_inode inode, const char *name,
                                   const char *value);
 
+/* Whether it could be set anywhere, with a sentence; that a model is there is not looked at. */
+enum caefs_err store_property_check(const char *name, const char *value);
+
 struct store_property {
         char value[256];
         char source[16];        /* "local", "inherited", "default" */

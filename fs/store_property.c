@@ -241,19 +241,26 @@ check_model(struct store *s, const char *name, const char *value)
 }
 
 enum caefs_err
-store_property_set(struct store *s, store_inode ino, const char *name, const char *value)
+store_property_check(const char *name, const char *value)
 {
         const struct property *p = find_property(name);
         struct store_property  unused;
-        struct meta_inode      row;
 
         if (p == NULL)
                 return CAEFS_ERR_ARGUMENT;
         if (value != NULL && strlen(value) >= sizeof unused.value)
                 return caefs_fail(CAEFS_ERR_ARGUMENT, "%s: the value is too long", name);
-        if (value != NULL && !p->is_valid(value))
-                return CAEFS_ERR_ARGUMENT;
-        enum caefs_err err = value == NULL ? CAEFS_OK : check_model(s, name, value);
+        return value == NULL || p->is_valid(value) ? CAEFS_OK : CAEFS_ERR_ARGUMENT;
+}
+
+enum caefs_err
+store_property_set(struct store *s, store_inode ino, const char *name, const char *value)
+{
+        struct meta_inode row;
+        enum caefs_err    err = store_property_check(name, value);
+
+        if (err == CAEFS_OK && value != NULL)
+                err = check_model(s, name, value);
         if (err == CAEFS_OK)
                 err = change_begin(s, value == NULL ? SPACE_NONE : SPACE_SOME);
         if (err != CAEFS_OK)

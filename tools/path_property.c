@@ -89,6 +89,10 @@ static enum caefs_err set_on_mount(const struct tool_path *p,
         } else if (lremovexattr(p->name, attribute) == 0 || errno == ENODATA) {
                 return CAEFS_OK;
         }
+        if (errno == EINVAL && strcmp(name, "model") == 0)
+                return caefs_fail(CAEFS_ERR_ARGUMENT,
+                                  "model=%s: the store has no such model; "
+                                  "caefs model list shows those it has", value);
         return caefs_fail_errno("cannot set %s", name);
 }
 
@@ -142,37 +146,10 @@ enum caefs_err tool_property_get(const struct tool_path *p, const char *name,
 }
 
 /* The mount can only say EINVAL: the sentence is made here. */
-static enum caefs_err check_property(const char *name, const char *value)
-{
-        struct bound bound;
-        enum scope scope;
-        enum effort effort;
-        const char *const *known = store_property_names();
-
-        while (*known != NULL && strcmp(*known, name) != 0)
-                known++;
-        if (*known == NULL)
-                return caefs_fail(CAEFS_ERR_ARGUMENT,
-                                  "there is no property '%s'", name);
-        if (value == NULL)
-                return CAEFS_OK;
-        if (strcmp(name, "bound") == 0 && !bound_parse(value, &bound))
-                return CAEFS_ERR_ARGUMENT;
-        if (strcmp(name, "scope") == 0 && !scope_parse(value, &scope))
-                return caefs_fail(CAEFS_ERR_ARGUMENT,
-                                  "'%s' is no scope: array, column or channel",
-                                  value);
-        if (strcmp(name, "effort") == 0 && !effort_parse(value, &effort))
-                return caefs_fail(CAEFS_ERR_ARGUMENT,
-                                  "'%s' is no effort: fast, balanced or max",
-                                  value);
-        return CAEFS_OK;
-}
-
 enum caefs_err tool_property_set(const struct tool_path *p, const char *name,
                                  const char *value)
 {
-        const enum caefs_err err = check_property(name, value);
+        const enum caefs_err err = store_property_check(name, value);
 
         if (err != CAEFS_OK)
                 return err;

@@ -37,6 +37,32 @@ d = json.load(sys.stdin)
 assert d["output_version"] >= 1, d
 assert d["properties"][0]["source"] == "local", d' || fail "get --json"
 
+# What cannot be set is told in words, by the mount as by the store.
+mkdir "$tmp/words"
+make_store "$tmp/words/store"
+for place in "$mnt/a" "$tmp/words/store:/"; do
+    while read -r assignment words; do
+        status=0
+        "$CAEFS" set "$assignment" "$place" 2>"$tmp/err" || status=$?
+        [ $status -ne 0 ] || fail "$assignment is taken"
+        grep -q "$words" "$tmp/err" || fail "$assignment: says '$(cat "$tmp/err")'"
+    done <<'EOF'
+bound=zz use lossless
+scope=1 use array
+effort=w use fast
+codec=nn no such family
+model=12 16 hexadecimal
+model=0123456789abcdef no such model
+dtype=f99 big-endian
+dims=a slowest first
+layout=q auto, raw or opaque
+seal=7 idle:SECONDS
+chunk=xx 4K to 64M
+key=zz from 2 on
+nope=1 no property
+EOF
+done
+
 # as extended attributes
 "$PYTHON" - "$mnt" <<'EOF'
 import os, sys
