@@ -106,6 +106,7 @@ x = np.cumsum(np.random.default_rng(5).normal(size=200_000)).astype("f4")
 for d in ("exact", "lossy"):
     os.mkdir(sys.argv[1] + "/" + d)
 os.setxattr(sys.argv[1] + "/lossy", "user.caefs.bound", b"abs:0.01")
+os.setxattr(sys.argv[1] + "/lossy", "user.caefs.seal", b"idle:3600")    # not before sync
 for d in ("exact", "lossy"):
     np.save(sys.argv[1] + "/%s/x.npy" % d, x)
 EOF
