@@ -182,19 +182,24 @@ inode_hold_locked(struct store *s, uint64_t ino, struct inode **out)
                 return CAEFS_OK;
         }
         enum caefs_err err = meta_inode_read(s->meta, ino, &row);
-        if (err != CAEFS_OK)
-                return err;
+        return err == CAEFS_OK ? inode_hold_new(s, &row, out) : err;
+}
+
+enum caefs_err
+inode_hold_new(struct store *s, const struct meta_inode *row, struct inode **out)
+{
         struct inode *inode = calloc(1, sizeof *inode);
+
         if (inode == NULL)
                 return CAEFS_ERR_NOMEM;
-        inode->row = row;
+        inode->row = *row;
         inode->holds = 1;
         inode->changed = true;
         /* Nobody else can have put it there: that takes the catalogue mutex. */
         pthread_mutex_lock(&s->table_lock);
         if (s->table.count >= 2 * s->table.nbuckets)
                 grow(&s->table);
-        struct inode **bucket = bucket_of(&s->table, ino);
+        struct inode **bucket = bucket_of(&s->table, row->ino);
         inode->next = *bucket;
         *bucket = inode;
         s->table.count++;

@@ -275,6 +275,9 @@ void           inode_table_free(struct inode_table *t);
  * the catalogue mutex. */
 enum caefs_err inode_hold(struct store *s, uint64_t ino, struct inode **out);
 enum caefs_err inode_hold_locked(struct store *s, uint64_t ino, struct inode **out);
+/* An inode that is not in memory, and whose row is ROW; catalogue held. */
+enum caefs_err inode_hold_new(struct store *s, const struct meta_inode *row,
+                              struct inode **out);
 /* Only if it is in memory; else NULL. */
 struct inode  *inode_hold_present(struct store *s, uint64_t ino);
 void           inode_hold_again(struct store *s, struct inode *inode);

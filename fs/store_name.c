@@ -160,14 +160,11 @@ insert_inode(struct store *s, struct inode *directory, const char *name,
 {
         bool                is_directory = S_ISDIR(row->mode);
         struct inode_update u = directory_update(s, directory, is_directory, row->ctime);
-        struct meta_entry   entry;
 
         if (is_directory && u.row.nlink > STORE_LINK_MAX)
                 return CAEFS_ERR_TOO_MANY_LINKS;
-        enum caefs_err err = meta_entry_find(s->meta, directory->row.ino, name, &entry);
-        if (err != CAEFS_ERR_NO_ENTRY)
-                return err == CAEFS_OK ? CAEFS_ERR_EXISTS : err;
-        err = meta_inode_insert(s->meta, row);
+        /* A name that is there already is refused when its entry is inserted. */
+        enum caefs_err err = meta_inode_insert(s->meta, row);
         if (err == CAEFS_OK && target != NULL)
                 err = meta_target_write(s->meta, row->ino, target);
         if (err == CAEFS_OK)
@@ -205,7 +202,7 @@ name_make(struct store *s, const struct store_caller *c, store_inode directory,
         if (err == CAEFS_OK)
                 err = insert_inode(s, parent, name, row, target, &acl);
         if (err == CAEFS_OK)
-                err = inode_hold_locked(s, row->ino, out);
+                err = inode_hold_new(s, row, out);
         if (err == CAEFS_OK)
                 dentry_add(s, directory, name, *out);
         err = change_end(s, err);
