@@ -203,6 +203,8 @@ static const struct property {
         { "key", "auto", valid_key },
 };
 
+#define PROPERTIES (sizeof properties / sizeof properties[0])
+
 static const char *const property_names[] = {
         "bound", "scope", "effort", "codec", "model", "dtype", "dims", "layout", "seal",
         "chunk", "key", NULL,
@@ -360,31 +362,59 @@ set_family(const char *value, struct object_options *o)
         }
 }
 
+/* The values that hold for a file, all at once; "" where nobody set one. */
+struct effective {
+        char value[PROPERTIES][sizeof ((struct store_property *) 0)->value];
+};
+
+/* From a file upwards: what is set below holds. */
+static void
+take_effective(void *context, const char *name, const char *value)
+{
+        struct effective *e = context;
+
+        for (size_t i = 0; i < PROPERTIES; i++)
+                if (e->value[i][0] == '\0' && strcmp(properties[i].name, name) == 0)
+                        snprintf(e->value[i], sizeof e->value[i], "%s", value);
+}
+
+/* Catalogue held.  NAME becomes the file's, or "" when it has none any more. */
+static enum caefs_err
+effective_of(struct store *s, uint64_t ino, struct effective *e, char *name)
+{
+        struct meta_entry entry;
+        enum caefs_err    err = meta_property_each(s->meta, ino, take_effective, e);
+
+        name[0] = '\0';
+        for (uint64_t at = ino; err == CAEFS_OK && at != STORE_ROOT_INODE; at = entry.parent) {
+                err = meta_entry_of(s->meta, at, &entry);
+                if (err == CAEFS_OK && at == ino)
+                        memcpy(name, entry.name, sizeof entry.name);
+                if (err == CAEFS_OK)
+                        err = meta_property_each(s->meta, entry.parent, take_effective, e);
+        }
+        return err == CAEFS_ERR_NO_ENTRY ? CAEFS_OK : err;
+}
+
 enum caefs_err
 property_options(struct store *s, uint64_t ino, struct object_options *o, char *name)
 {
-        struct store_property p;
-        struct meta_entry     entry;
-        uint64_t              hash = 0;
+        struct effective e = { 0 };
+        uint64_t         hash = 0;
 
         *o = (struct object_options) { .effort = EFFORT_BALANCED };
         pthread_mutex_lock(&s->catalogue);
-        enum caefs_err err = CAEFS_OK;
-        for (size_t i = 0; err == CAEFS_OK && property_names[i] != NULL; i++) {
-                err = property_resolve_locked(s, ino, property_names[i], &p);
-                if (err != CAEFS_OK)
-                        break;
-                set_option(property_names[i], p.value, o);
-                if (strcmp(property_names[i], "codec") == 0)
-                        set_family(p.value, o);
-                if (strcmp(property_names[i], "model") == 0 &&
-                    !model_hash_parse(p.value, &hash))
+        enum caefs_err err = effective_of(s, ino, &e, name);
+        pthread_mutex_unlock(&s->catalogue);
+        for (size_t i = 0; i < PROPERTIES; i++) {
+                const char *property = properties[i].name;
+                const char *value = e.value[i][0] != '\0' ? e.value[i] : properties[i].otherwise;
+                set_option(property, value, o);
+                if (strcmp(property, "codec") == 0)
+                        set_family(value, o);
+                if (strcmp(property, "model") == 0 && !model_hash_parse(value, &hash))
                         hash = 0;
         }
-        name[0] = '\0';
-        if (err == CAEFS_OK && meta_entry_of(s->meta, ino, &entry) == CAEFS_OK)
-                memcpy(name, entry.name, sizeof entry.name);
-        pthread_mutex_unlock(&s->catalogue);
         o->hint.name = name;
         if (err == CAEFS_OK && hash != 0)
                 err = store_model_find(s, hash, &o->model);

@@ -199,6 +199,10 @@ enum caefs_err meta_property_write(struct meta *m, uint64_t ino, const char *nam
                                    const char *value);
 enum caefs_err meta_property_delete(struct meta *m, uint64_t ino, const char *name);
 enum caefs_err meta_property_list(struct meta *m, uint64_t ino, struct bytes *names);
+/* TAKE is called for each that INO has itself; it may not call the catalogue. */
+enum caefs_err meta_property_each(struct meta *m, uint64_t ino,
+                                  void (*take)(void *context, const char *name,
+                                               const char *value), void *context);
 
 /* ---- objects ------------------------------------------------------------ */
 

@@ -95,3 +95,20 @@ meta_property_list(struct meta *m, uint64_t ino, struct bytes *names)
 {
         return list_names(m, ST_PROPERTY_LIST, ino, names);
 }
+
+enum caefs_err
+meta_property_each(struct meta *m, uint64_t ino,
+                   void (*take)(void *context, const char *name, const char *value),
+                   void *context)
+{
+        sqlite3_stmt  *s = meta_bind(m, ST_PROPERTY_ALL, "i", ino);
+        enum caefs_err err;
+
+        while ((err = meta_step(m, s)) == CAEFS_OK) {
+                const char *name = (const char *) sqlite3_column_text(s, 0);
+                const char *value = (const char *) sqlite3_column_text(s, 1);
+                if (name != NULL && value != NULL)
+                        take(context, name, value);
+        }
+        return err == CAEFS_ERR_NO_ENTRY ? CAEFS_OK : err;
+}

@@ -73,6 +73,7 @@ const char *const statement_text[ST_COUNT] = {
         [ST_PROPERTY_WRITE] =
                 "INSERT OR REPLACE INTO property (ino, name, value) VALUES (?, ?, ?)",
         [ST_PROPERTY_DELETE] = "DELETE FROM property WHERE ino = ? AND name = ?",
+        [ST_PROPERTY_ALL] = "SELECT name, value FROM property WHERE ino = ?",
         [ST_PROPERTY_LIST] = "SELECT name FROM property WHERE ino = ? ORDER BY name",
         [ST_PROPERTY_CLEAR] = "DELETE FROM property WHERE ino = ?",
 
