@@ -26,13 +26,13 @@
 #include "common/notify.h"
 #include "fs/fuse_adapter.h"
 #include "fs/fuse_control.h"
+#include "fs/fuse_holder.h"
 #include "fs/fuse_unmount.h"
 #include "fs/fuse_upkeep.h"
 
 #define DEFAULT_THREADS 16
 #define MAX_WRITE       (1u << 20)
 #define MAX_BACKGROUND  64
-#define HOLDER_FILE     "mounted"       /* in the store: who has it mounted */
 
 struct session {
         const struct fuse_mount_options *options;
@@ -70,56 +70,6 @@ fuse_mount_possible(void)
         default:
                 return caefs_fail_errno("/dev/fuse cannot be opened");
         }
-}
-
-/* ---- who has it --------------------------------------------------------- */
-
-static int
-open_holder(const char *store, int flags)
-{
-        char path[PATH_MAX];
-
-        if (snprintf(path, sizeof path, "%s/" HOLDER_FILE, store) >= (int) sizeof path)
-                return -1;
-        return open(path, flags | O_CLOEXEC, 0644);
-}
-
-/* Advice for messages only: the store's lock is what counts. */
-static void
-write_holder(const struct fuse_mount_options *o)
-{
-        const int fd = open_holder(o->store, O_WRONLY | O_CREAT | O_TRUNC);
-
-        if (fd < 0)
-                return;
-        dprintf(fd, "process %ld, at %s\n", (long) getpid(), o->mountpoint);
-        close(fd);
-}
-
-static void
-remove_holder(const struct fuse_mount_options *o)
-{
-        char path[PATH_MAX];
-
-        if (snprintf(path, sizeof path, "%s/" HOLDER_FILE, o->store) < (int) sizeof path)
-                unlink(path);
-}
-
-bool
-fuse_mount_holder(const char *store, char *who, size_t size)
-{
-        const int fd = open_holder(store, O_RDONLY);
-        ssize_t n;
-
-        if (fd < 0)
-                return false;
-        n = read(fd, who, size - 1);
-        close(fd);
-        if (n <= 0)
-                return false;
-        who[n] = '\0';
-        who[strcspn(who, "\n")] = '\0';
-        return true;
 }
 
 /* ---- the connection ----------------------------------------------------- */
@@ -427,6 +377,21 @@ mount_and_serve(struct session *s)
 }
 
 static enum caefs_err
+open_store(struct adapter *a, const struct store_options *options)
+{
+        const struct timespec pause = { .tv_nsec = 50000000 };
+        const time_t begin = time(NULL);
+        enum caefs_err err = store_open(a->store_path, options, &a->store);
+
+        while (err == CAEFS_ERR_BUSY &&
+               time(NULL) - begin < holder_patience(a->store_path)) {
+                nanosleep(&pause, NULL);
+                err = store_open(a->store_path, options, &a->store);
+        }
+        return err;
+}
+
+static enum caefs_err
 open_and_serve(struct session *s)
 {
         const struct fuse_mount_options *o = s->options;
@@ -437,15 +402,15 @@ open_and_serve(struct session *s)
         store_options.caller_stamps = true;
         store_options.sealed = file_was_sealed;
         store_options.sealed_context = a;
-        err = store_open(o->store, &store_options, &a->store);
+        err = open_store(a, &store_options);
         if (err != CAEFS_OK)
                 return err;
         a->timeout = store_is_live(a->store) ? ADAPTER_TIMEOUT_LIVE : ADAPTER_TIMEOUT;
         if (!a->read_only)
-                write_holder(o);
+                holder_write(o->store, o->mountpoint);
         err = mount_and_serve(s);
         if (!a->read_only)
-                remove_holder(o);
+                holder_remove(o->store);
         closed = store_close(a->store);
         if (a->session != NULL)
                 fuse_session_destroy(a->session);

@@ -56,9 +56,8 @@ fuse_unmount(const char *mountpoint)
 
 /* ---- dead mounts -------------------------------------------------------- */
 
-/* What was mounted last at MOUNTPOINT, an absolute path, is of our type. */
-static bool
-is_ours(const char *mountpoint)
+bool
+mount_is_ours(const char *mountpoint)
 {
         FILE *mounts = setmntent("/proc/self/mounts", "re");
         const struct mntent *e;
@@ -78,7 +77,7 @@ fuse_mount_is_dead(const char *mountpoint)
 {
         struct statvfs space;
 
-        return statvfs(mountpoint, &space) != 0 && errno == ENOTCONN && is_ours(mountpoint);
+        return statvfs(mountpoint, &space) != 0 && errno == ENOTCONN && mount_is_ours(mountpoint);
 }
 
 enum caefs_err

@@ -1,4 +1,4 @@
-/* fs/fuse_unmount.h - the guard of a mount.
+/* fs/fuse_unmount.h - whether a mount is ours, and the guard of a mount.
  *
  * A process that is killed leaves its mount behind, and whoever looks at it gets ENOTCONN until
  * somebody takes it away.  The guard does: a small process that waits for the end of ours and, if
@@ -7,6 +7,11 @@
  */
 #ifndef CAEFS_FS_FUSE_UNMOUNT_H
 #define CAEFS_FS_FUSE_UNMOUNT_H
+
+#include <stdbool.h>
+
+/* What was mounted last at MOUNTPOINT, an absolute path, is a mount of caefs, dead or not. */
+bool mount_is_ours(const char *mountpoint);
 
 /* Before the process has threads, descriptors of a store or a mount.  Gives a descriptor for
  * guard_dismiss(); -1: there is no guard. */
