@@ -9,7 +9,7 @@
  * While less than SPACE_LOW_BYTES are free beside it, whatever takes space is refused.
  * A commit that may need more than there is gets the reserve; afterwards the store
  * takes back what it can, and counts what is missing as not free.  Transactions stay
- * below half the reserve.
+ * below half the reserve, or below all of it while there is ample space.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,6 +22,7 @@
 /* From here on a look now and then is enough. */
 #define SPACE_AMPLE_BYTES  ((uint64_t) 1 << 30)
 #define SPACE_CHECK_MS     50
+#define WEIGHT_AMPLE       (2 * STORE_WEIGHT_MAX)
 /* What a commit writes beside the pages it changed. */
 #define COMMIT_EXTRA_BYTES ((uint64_t) 1 << 20)
 #define TRASH_BATCH        256
@@ -117,6 +118,18 @@ change_end_locked(struct store *s, enum caefs_err err)
         return CAEFS_OK;
 }
 
+/* Is it time to commit, whoever waits?  With ample space a transaction may be larger than
+ * what the reserve is for.  Catalogue held. */
+static bool
+is_heavy(struct store *s)
+{
+        uint64_t weight = meta_weight(s->meta);
+
+        if (weight <= STORE_WEIGHT_MAX || meta_has_failed(s->meta))
+                return false;
+        return weight > WEIGHT_AMPLE || store_space_is_low(s) || !store_space_is_ample(s);
+}
+
 enum caefs_err
 change_begin(struct store *s, enum space_need need)
 {
@@ -128,7 +141,7 @@ change_begin(struct store *s, enum space_need need)
                 return caefs_fail(CAEFS_ERR_NO_SPACE, "%s: the device is nearly full",
                                   s->path);
         pthread_mutex_lock(&s->catalogue);
-        while (meta_weight(s->meta) > STORE_WEIGHT_MAX && !meta_has_failed(s->meta)) {
+        while (is_heavy(s)) {
                 pthread_mutex_unlock(&s->catalogue);
                 err = commit_changes(s, false);
                 if (err != CAEFS_OK)
@@ -240,7 +253,7 @@ commit_catalogue(struct store *s)
 enum caefs_err
 commit_if_heavy(struct store *s)
 {
-        return meta_weight(s->meta) > STORE_WEIGHT_MAX ? commit_catalogue(s) : CAEFS_OK;
+        return is_heavy(s) ? commit_catalogue(s) : CAEFS_OK;
 }
 
 /* With DRAFTS those that were flushed before LISTED. */

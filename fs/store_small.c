@@ -16,7 +16,7 @@
 #include "fs/store_internal.h"
 
 #define SMALL_MAX   ((size_t) 64 << 10)         /* of one file */
-#define SMALL_TOTAL ((uint64_t) 16 << 20)       /* of all */
+#define SMALL_TOTAL ((uint64_t) 8 << 20)       /* of all */
 #define SMALL_FIRST ((size_t) 4096)
 
 bool
