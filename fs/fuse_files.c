@@ -35,26 +35,6 @@ take_file(struct adapter *a, struct store_file *file, fuse_ino_t inode, struct f
         return CAEFS_OK;
 }
 
-/* O_TRUNC comes with the open, so it is for us to do what the kernel does at a write; it is
- * told that the mode is another. */
-static enum caefs_err
-truncated_by_open(fuse_req_t req, fuse_ino_t inode)
-{
-        struct adapter *a = adapter_of(req);
-        const struct store_caller caller = adapter_caller(req);
-        struct stat before, after;
-        enum caefs_err err = store_getattr(a->store, inode, &before);
-
-        after = before;
-        if (err == CAEFS_OK)
-                err = store_drop_privileges(a->store, &caller, inode, &after);
-        if (err == CAEFS_OK)
-                err = adapter_drop_group_privilege(req, inode, &after);
-        if (err == CAEFS_OK && after.st_mode != before.st_mode)
-                fuse_lowlevel_notify_inval_inode(a->session, inode, -1, 0);
-        return err;
-}
-
 static void
 op_open(fuse_req_t req, fuse_ino_t inode, struct fuse_file_info *fi)
 {
@@ -67,11 +47,6 @@ op_open(fuse_req_t req, fuse_ino_t inode, struct fuse_file_info *fi)
                 return;
         }
         err = store_file_open(a->store, inode, flags_for_store(fi->flags), &file);
-        if (err == CAEFS_OK && (fi->flags & O_TRUNC)) {
-                err = truncated_by_open(req, inode);
-                if (err != CAEFS_OK)
-                        store_file_release(file);
-        }
         if (err == CAEFS_OK)
                 err = take_file(a, file, inode, fi);
         if (err != CAEFS_OK)

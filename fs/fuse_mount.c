@@ -80,11 +80,13 @@ op_init(void *userdata, struct fuse_conn_info *conn)
         (void) userdata;
         conn->want |= conn->capable & (FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_EXPORT_SUPPORT |
                                        FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS |
-                                       FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS |
+                                       FUSE_CAP_READDIRPLUS |
                                        FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_EXPLICIT_INVAL_DATA |
                                        FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK);
-        /* Content changes only through the mount; what sealing changes is told. */
-        conn->want &= ~(unsigned) FUSE_CAP_AUTO_INVAL_DATA;
+        /* Content changes only through the mount; what sealing changes is told.  And when an
+         * open truncates, the kernel does it again, to itself alone, after others may have
+         * written: their bytes would be here and not there. */
+        conn->want &= ~(unsigned) (FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ATOMIC_O_TRUNC);
         conn->max_write = MAX_WRITE;
         conn->max_background = MAX_BACKGROUND;
         conn->congestion_threshold = MAX_BACKGROUND * 3 / 4;

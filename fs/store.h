@@ -187,11 +187,6 @@ enum caefs_err store_setattr(struct store *s, const struct store_caller *c, stor
                              struct store_file *file, unsigned what, const struct stat *want,
                              struct stat *st);
 
-/* Set-user-ID and set-group-ID of a file whose bytes C has changed go, unless C may keep
- * them; ST is what the file is then. */
-enum caefs_err store_drop_privileges(struct store *s, const struct store_caller *c,
-                                     store_inode inode, struct stat *st);
-
 /* POSIX ACLs (system.posix_acl_access, system.posix_acl_default) keep step with the mode and
  * are inherited; who may set them and what they allow is for the kernel to judge.
  *

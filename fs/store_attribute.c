@@ -78,8 +78,8 @@ attribute_update(struct store *s, const struct store_caller *c, struct inode *in
 }
 
 static enum caefs_err
-set_attributes(struct store *s, const struct store_caller *c, struct inode *inode,
-               unsigned what, const struct stat *want)
+write_attributes(struct store *s, const struct store_caller *c, struct inode *inode,
+                 unsigned what, const struct stat *want)
 {
         enum caefs_err err = change_begin(s, SPACE_NONE);
 
@@ -90,24 +90,37 @@ set_attributes(struct store *s, const struct store_caller *c, struct inode *inod
                 err = acl_follow_mode(s, &u.row);
         if (err == CAEFS_OK)
                 err = inodes_write(s, &u, 1);
-        err = change_end(s, err);
+        return change_end(s, err);
+}
+
+/* The mtime of a regular file goes with its content, which is kept for that; while somebody
+ * writes, the next flush takes it along. */
+static enum caefs_err
+set_attributes(struct store *s, const struct store_caller *c, struct inode *inode,
+               unsigned what, const struct stat *want)
+{
+        struct content *content;
+
+        if (!(what & (STORE_SET_MTIME | STORE_SET_MTIME_NOW)) ||
+            !S_ISREG(inode_row(s, inode).mode))
+                return write_attributes(s, c, inode, what, want);
+        enum caefs_err err = content_get(s, inode, &content);
         if (err != CAEFS_OK)
                 return err;
-        /* A new mtime of a file in use goes with its content; while somebody writes, the
-         * next flush takes it along. */
+        err = write_attributes(s, c, inode, what, want);
         pthread_mutex_lock(stripe_of(s, inode));
-        bool is_settled = inode->content != NULL && inode->content->writers == 0;
+        bool is_settled = content->writers == 0;
         pthread_mutex_unlock(stripe_of(s, inode));
-        if (is_settled)
+        if (err == CAEFS_OK && is_settled)
                 draft_flush(s, inode);
-        return CAEFS_OK;
+        content_put(s, inode);
+        return err;
 }
 
 /* The size, also of a file that nobody has open: then it is a whole session of writing. */
 static enum caefs_err
-set_size(struct store *s, struct inode *inode, off_t size)
+set_size(struct store *s, struct inode *inode, const struct store_file *file, off_t size)
 {
-        struct content   *c;
         struct meta_inode row = inode_row(s, inode);
 
         if (S_ISDIR(row.mode))
@@ -116,34 +129,8 @@ set_size(struct store *s, struct inode *inode, off_t size)
                 return CAEFS_ERR_ARGUMENT;
         if (s->options.read_only)
                 return CAEFS_ERR_READ_ONLY;
-        enum caefs_err err = content_get(s, inode, &c);
-        if (err != CAEFS_OK)
-                return err;
-        err = content_resize(s, inode, (uint64_t) size);
-        content_settle(s, inode);
-        content_put(s, inode);
-        return err;
-}
-
-enum caefs_err
-store_drop_privileges(struct store *s, const struct store_caller *c, store_inode ino,
-                      struct stat *st)
-{
-        struct inode  *inode;
-        enum caefs_err err = inode_hold(s, ino, &inode);
-
-        if (err != CAEFS_OK)
-                return err;
-        struct meta_inode row = inode_row(s, inode);
-        const uint32_t    mode = row.mode;
-        drop_privileges(c, &row);
-        if (row.mode != mode) {
-                const struct stat want = { .st_mode = row.mode };
-                err = set_attributes(s, c, inode, STORE_SET_MODE, &want);
-        }
-        inode_stat(s, inode, st);
-        inode_release(s, inode);
-        return err;
+        return file != NULL ? content_resize(s, inode, (uint64_t) size)
+                            : content_truncate(s, inode, (uint64_t) size);
 }
 
 enum caefs_err
@@ -154,11 +141,10 @@ store_setattr(struct store *s, const struct store_caller *c, store_inode ino,
         struct inode  *inode;
         enum caefs_err err = inode_hold(s, ino, &inode);
 
-        (void) file;            /* the bytes are the inode's, whoever asks */
         if (err != CAEFS_OK)
                 return err;
         if (what & STORE_SET_SIZE)
-                err = set_size(s, inode, want->st_size);
+                err = set_size(s, inode, file, want->st_size);
         /* Setting nothing, as chown(-1, -1) does, is a change of the change time. */
         if (err == CAEFS_OK && what != STORE_SET_SIZE)
                 err = set_attributes(s, c, inode, what & ~(unsigned) STORE_SET_SIZE, want);

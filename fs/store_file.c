@@ -16,6 +16,16 @@ may_write(int flags)
 
 /* ---- opening and closing ------------------------------------------------ */
 
+/* While there is a handle the file is not sealed, and its descriptor stays open. */
+static void
+handle_begin(struct store *s, struct inode *inode, bool writes)
+{
+        pthread_mutex_lock(stripe_of(s, inode));
+        inode->content->handles++;
+        inode->content->writers += writes;
+        pthread_mutex_unlock(stripe_of(s, inode));
+}
+
 /* A file on INODE, whose hold it takes over. */
 static enum caefs_err
 file_new(struct store *s, struct inode *inode, int flags, struct store_file **out)
@@ -32,9 +42,8 @@ file_new(struct store *s, struct inode *inode, int flags, struct store_file **ou
                 return err;
         }
         *f = (struct store_file) { .store = s, .inode = inode, .flags = flags };
+        handle_begin(s, inode, may_write(flags));
         pthread_mutex_lock(stripe_of(s, inode));
-        c->handles++;
-        c->writers += may_write(flags);
         f->changed = inode->changed;
         inode->changed = false;
         pthread_mutex_unlock(stripe_of(s, inode));
@@ -110,7 +119,9 @@ store_file_changed(const struct store_file *f)
         return f->changed;
 }
 
-void
+/* After a writer: when it was the last, what it wrote is settled, flushed, and will be
+ * sealed. */
+static void
 content_settle(struct store *s, struct inode *inode)
 {
         pthread_mutex_lock(stripe_of(s, inode));
@@ -125,19 +136,16 @@ content_settle(struct store *s, struct inode *inode)
                 queue_add(s, inode->row.ino, s->options.seal_delay);
 }
 
-void
-store_file_release(struct store_file *f)
+/* What a close is; gives back the use of the content as well. */
+static void
+handle_end(struct store *s, struct inode *inode, bool writes)
 {
-        if (f == NULL)
-                return;
-        struct store *s = f->store;
-        struct inode *inode = f->inode;
-        int           fd = -1;
+        int fd = -1;
 
         draft_flush(s, inode);
         pthread_mutex_lock(stripe_of(s, inode));
         struct content *c = inode->content;
-        c->writers -= may_write(f->flags);
+        c->writers -= writes;
         if (--c->handles == 0) {
                 /* Descriptors are for files that are open; others are many. */
                 fd = c->fd;
@@ -148,14 +156,36 @@ store_file_release(struct store_file *f)
         pthread_mutex_unlock(stripe_of(s, inode));
         if (fd >= 0)
                 io->close(fd);
-        if (may_write(f->flags) || is_staged)
+        if (writes || is_staged)
                 content_settle(s, inode);
         if (is_gone)
                 seal_drop_parked(s, inode);
         content_put(s, inode);
-        inode_release(s, inode);
         sync_note_closed(s);
+}
+
+void
+store_file_release(struct store_file *f)
+{
+        if (f == NULL)
+                return;
+        handle_end(f->store, f->inode, may_write(f->flags));
+        inode_release(f->store, f->inode);
         free(f);
+}
+
+enum caefs_err
+content_truncate(struct store *s, struct inode *inode, uint64_t size)
+{
+        struct content *c;
+        enum caefs_err  err = content_get(s, inode, &c);
+
+        if (err != CAEFS_OK)
+                return err;
+        handle_begin(s, inode, true);
+        err = content_resize(s, inode, size);
+        handle_end(s, inode, true);
+        return err;
 }
 
 /* ---- reading and writing ------------------------------------------------ */

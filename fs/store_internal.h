@@ -69,6 +69,7 @@ struct loaded_model;
 /* A content with the number of its flush: a later one is never replaced by an earlier. */
 struct draft {
         struct meta_content content;
+        uint64_t            version;    /* of its bytes: they change without what CONTENT says */
         uint64_t            sequence;
 };
 
@@ -371,12 +372,11 @@ enum caefs_err staging_prepare(struct store *s, struct inode *inode, uint64_t of
 /* The file has SIZE bytes now at least, or, with EXACT, exactly; and new times. */
 void content_touch(struct store *s, struct inode *inode, uint64_t size, bool exact);
 
-/* After a writer: when it was the last, what it wrote is settled, flushed, and will be
- * sealed. */
-void content_settle(struct store *s, struct inode *inode);
-
-/* Truncates or extends; content.bytes not held. */
+/* Truncates or extends; content.bytes not held.  The caller has a handle: else the file could be
+ * sealed meanwhile. */
 enum caefs_err content_resize(struct store *s, struct inode *inode, uint64_t size);
+/* The same for one that has none. */
+enum caefs_err content_truncate(struct store *s, struct inode *inode, uint64_t size);
 
 /* Bytes of a regular file as they are now; content.bytes held. */
 enum caefs_err content_read(struct store *s, struct inode *inode, void *buffer, size_t n,

@@ -357,6 +357,7 @@ swap_memory(struct store *s, struct inode *inode, const struct sealed_result *r,
                 inode->row.content.object = r->object.id;
                 inode->row.stored_bytes = r->object.stored_bytes;
                 c->flushed.content = inode->row.content;
+                c->flushed.version = c->version;
                 c->flushed.sequence++;
                 *draft = c->flushed;
         }

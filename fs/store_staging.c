@@ -14,6 +14,10 @@
 
 #include "fs/store_internal.h"
 
+/* A caller that stamps has said a time at most that long ago, in nanoseconds, or will say it.
+ * If not, because the process that wrote was killed, ours is better than one of long ago. */
+#define CALLER_STAMPS_WITHIN INT64_C(2000000000)
+
 #define DECODE_STEP ((size_t) 1 << 20)
 
 void
@@ -152,7 +156,7 @@ content_touch(struct store *s, struct inode *inode, uint64_t size, bool exact)
                 inode->row.content.size = size;
         if (c->settled > inode->row.content.size)
                 c->settled = inode->row.content.size;
-        if (!s->options.caller_stamps)
+        if (!s->options.caller_stamps || now - inode->row.content.mtime > CALLER_STAMPS_WITHIN)
                 inode->row.content.mtime = inode->row.ctime = now;
         c->written = now;
         c->version++;
