@@ -66,6 +66,12 @@ struct store_options {
          * are others now.  From a worker, without locks; or NULL. */
         void   (*sealed)(void *context, store_inode inode);
         void    *sealed_context;
+
+        /* Not NULL: what is wrong with the structure of the store is mended before it is opened, and told
+         * here, one sentence each.  Damaged files and those that no row needs go to
+         * STORE/quarantine. */
+        void   (*repair)(void *context, const char *sentence);
+        void    *repair_context;
 };
 
 /* Makes an empty store in PATH, which is created or must be an empty directory. */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "fs/store_internal.h"
+#include "fs/store_repair.h"
 
 #define DEFAULT_COMMIT_INTERVAL 1.0
 #define DEFAULT_CACHE_BYTES     ((uint64_t) 256 << 20)
@@ -263,6 +264,9 @@ open_directories(struct store *s)
         s->root_fd = io->open(AT_FDCWD, s->path, flags, 0);
         if (s->root_fd < 0)
                 return caefs_fail_errno("%s", s->path);
+        enum caefs_err err = s->options.repair != NULL ? repair_directories(s) : CAEFS_OK;
+        if (err != CAEFS_OK)
+                return err;
         s->staging_fd = io->open(s->root_fd, "staging", flags, 0);
         s->objects_fd = io->open(s->root_fd, "objects", flags, 0);
         if (s->staging_fd < 0 || s->objects_fd < 0)
@@ -291,7 +295,12 @@ open_for_writing(struct store *s)
         if (err != CAEFS_OK)
                 return err;
         bool was_open = log_has_content(s);
-        err = open_catalogue(s, META_WRITE);
+        if (s->options.repair != NULL)
+                err = repair_catalogue(s);
+        if (err == CAEFS_OK)
+                err = open_catalogue(s, META_WRITE);
+        if (err == CAEFS_OK && s->options.repair != NULL)
+                err = repair_structure(s);
         if (err != CAEFS_OK)
                 return err;
         s->reserve_fd = io->open(s->root_fd, "reserve", O_RDWR | O_CREAT, 0600);

@@ -275,8 +275,8 @@ meta_column_append(sqlite3_stmt *statement, int column, bool nul, struct bytes *
 
 /* ---- opening ------------------------------------------------------------ */
 
-static enum caefs_err
-execute(struct meta *m, const char *sql)
+enum caefs_err
+meta_execute(struct meta *m, const char *sql)
 {
         int code = sqlite3_exec(m->db, sql, NULL, NULL, NULL);
 
@@ -397,11 +397,11 @@ migrate(struct meta *m, int64_t version)
         enum caefs_err err = CAEFS_OK;
 
         for (; err == CAEFS_OK && version < SCHEMA_VERSION; version++) {
-                err = execute(m, "BEGIN IMMEDIATE");
+                err = meta_execute(m, "BEGIN IMMEDIATE");
                 if (err == CAEFS_OK)
-                        err = execute(m, schema_step[version + 1]);
+                        err = meta_execute(m, schema_step[version + 1]);
                 if (err == CAEFS_OK)
-                        err = execute(m, "COMMIT");
+                        err = meta_execute(m, "COMMIT");
         }
         return err;
 }
@@ -419,11 +419,11 @@ meta_open(const char *path, enum meta_mode mode, struct meta **out)
         /* SQLite keeps the log's index in memory when it need not share it.  The locks that
          * this would take are the store's: unix-none has none. */
         if (mode == META_READ_LOG)
-                err = execute(m, "PRAGMA locking_mode = EXCLUSIVE");
+                err = meta_execute(m, "PRAGMA locking_mode = EXCLUSIVE");
         if (err == CAEFS_OK)
                 err = check_version(m, path, &version);
         if (err == CAEFS_OK && mode == META_WRITE)
-                err = execute(m, settings);
+                err = meta_execute(m, settings);
         if (err == CAEFS_OK && mode == META_WRITE) {
                 err = migrate(m, version);
                 /* After a crash pages may be torn that the log has whole.  Should it fail, the
@@ -452,7 +452,7 @@ insert_root(struct meta *m, uint32_t uid, uint32_t gid, int64_t now)
                  "INSERT INTO history (time, kind) VALUES (%lld, 'mkfs');",
                  META_ROOT_INODE, S_IFDIR | 0755u, uid, gid, (long long) now,
                  (long long) now, (long long) now, (long long) (now / 1000000000));
-        return execute(m, sql);
+        return meta_execute(m, sql);
 }
 
 /* Before anything is in the database. */
@@ -462,7 +462,7 @@ reserve_checksums(struct meta *m)
         int reserved = PAGE_VFS_RESERVED;
         int code = sqlite3_file_control(m->db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
 
-        return code == SQLITE_OK ? execute(m, "PRAGMA page_size = 4096") : meta_fail(m, code);
+        return code == SQLITE_OK ? meta_execute(m, "PRAGMA page_size = 4096") : meta_fail(m, code);
 }
 
 enum caefs_err
@@ -475,7 +475,7 @@ meta_make(const char *path, uint32_t uid, uint32_t gid, int64_t now)
                 return err;
         err = reserve_checksums(m);
         if (err == CAEFS_OK)
-                err = execute(m, settings);
+                err = meta_execute(m, settings);
         if (err == CAEFS_OK)
                 err = migrate(m, 0);
         if (err == CAEFS_OK)

@@ -75,10 +75,9 @@ enum caefs_err meta_mark(struct meta *m);
 void           meta_keep(struct meta *m);
 void           meta_undo(struct meta *m);
 
-/* SQLite's own check of its pages and indexes; each finding is told. */
-enum caefs_err meta_check_pages(struct meta *m,
-                                void (*tell)(void *context, const char *sentence),
-                                void *context);
+/* The checksums of pages, and SQLite's own check of them and of indexes; each finding is told. */
+typedef void meta_tell(void *context, const char *sentence);
+enum caefs_err meta_check_pages(struct meta *m, meta_tell *tell, void *context);
 
 /* ---- inodes ------------------------------------------------------------- */
 
@@ -291,9 +290,7 @@ enum caefs_err meta_trash_list(struct meta *m, struct meta_trash *trash, size_t 
 /* Runs the checks of structure: entries without inodes, wrong link counts, files
  * without objects, objects without files, unreachable directories, models that are
  * missing.  Each finding is told. */
-enum caefs_err meta_check_structure(struct meta *m,
-                                    void (*tell)(void *context, const char *sentence),
-                                    void *context);
+enum caefs_err meta_check_structure(struct meta *m, meta_tell *tell, void *context);
 
 /* Sums over everything, which read every row once: a second for millions. */
 struct meta_totals {
@@ -313,5 +310,25 @@ enum caefs_err meta_totals(struct meta *m, struct meta_totals *out);
 enum caefs_err meta_fallbacks(struct meta *m, size_t limit,
                               void (*tell)(void *context, const char *reason, uint64_t objects),
                               void *context);
+
+/* ---- repairs ------------------------------------------------------------ */
+
+/* Can all of the catalogue PATH be read and trusted?  What is wrong is told; nobody else may
+ * have it open.  When it cannot be opened at all it is not sound. */
+enum caefs_err meta_examine(const char *path, bool *is_sound, meta_tell *tell, void *context);
+
+/* Makes the catalogue TO, which must not exist, from what can be read of FROM. */
+enum caefs_err meta_rebuild(const char *from, const char *to, meta_tell *tell, void *context);
+
+/* Mends what meta_check_structure() finds, as far as rows can: names that lead nowhere are
+ * removed, what has no name gets one in /lost+found, link counts are set.  Each change is told,
+ * with the name that a file had. */
+enum caefs_err meta_repair_structure(struct meta *m, meta_tell *tell, void *context);
+
+/* The bytes of INO are nowhere: meta_repair_structure() will remove it. */
+enum caefs_err meta_lose_content(struct meta *m, uint64_t ino);
+
+/* The first object above AFTER that no file needs; 0: none. */
+enum caefs_err meta_object_unused(struct meta *m, uint64_t after, uint64_t *id);
 
 #endif

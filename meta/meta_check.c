@@ -74,10 +74,8 @@ static const char *const structure_checks[] = {
         " WHERE NOT EXISTS (SELECT 1 FROM inode i WHERE i.ino = a.ino)",
 };
 
-/* Tells the first column of every row of SQL, but for those that say "ok". */
-static enum caefs_err
-tell_rows(struct meta *m, const char *sql, void (*tell)(void *context, const char *sentence),
-          void *context)
+enum caefs_err
+meta_tell_rows(struct meta *m, const char *sql, meta_tell *tell, void *context, bool *found)
 {
         sqlite3_stmt *s;
         char sentence[512];
@@ -87,20 +85,26 @@ tell_rows(struct meta *m, const char *sql, void (*tell)(void *context, const cha
                 return meta_fail(m, code);
         while ((code = sqlite3_step(s)) == SQLITE_ROW) {
                 meta_column_text(s, 0, sentence, sizeof sentence);
-                if (sqlite3_stricmp(sentence, "ok") != 0)
+                if (sqlite3_stricmp(sentence, "ok") == 0)
+                        continue;
+                *found = true;
+                if (tell != NULL)
                         tell(context, sentence);
         }
         enum caefs_err err = code == SQLITE_DONE ? CAEFS_OK : meta_fail(m, code);
         sqlite3_finalize(s);
         /* That it cannot be read is a finding too. */
-        if (err == CAEFS_ERR_CORRUPT)
-                tell(context, caefs_detail());
+        if (err == CAEFS_ERR_CORRUPT) {
+                *found = true;
+                if (tell != NULL)
+                        tell(context, caefs_detail());
+        }
         return err == CAEFS_ERR_CORRUPT ? CAEFS_OK : err;
 }
 
 struct page_listener {
-        void (*tell)(void *context, const char *sentence);
-        void  *context;
+        meta_tell *tell;
+        void      *context;
 };
 
 static void
@@ -116,9 +120,9 @@ tell_page(void *context, uint32_t page, bool is_mended)
 }
 
 enum caefs_err
-meta_check_pages(struct meta *m, void (*tell)(void *context, const char *sentence),
-                 void *context)
+meta_check_pages(struct meta *m, meta_tell *tell, void *context)
 {
+        bool                   found;
         struct page_vfs_damage before = page_vfs_damage(m->db);
         struct page_listener   listener = { tell, context };
         char                   sentence[128];
@@ -130,18 +134,18 @@ meta_check_pages(struct meta *m, void (*tell)(void *context, const char *sentenc
                 tell(context, sentence);
         }
         page_vfs_check(m->db, tell_page, &listener);
-        return tell_rows(m, "PRAGMA integrity_check", tell, context);
+        return meta_tell_rows(m, "PRAGMA integrity_check", tell, context, &found);
 }
 
 enum caefs_err
-meta_check_structure(struct meta *m, void (*tell)(void *context, const char *sentence),
-                     void *context)
+meta_check_structure(struct meta *m, meta_tell *tell, void *context)
 {
+        bool           found;
         enum caefs_err err = CAEFS_OK;
 
         for (size_t i = 0; err == CAEFS_OK &&
                            i < sizeof structure_checks / sizeof structure_checks[0]; i++)
-                err = tell_rows(m, structure_checks[i], tell, context);
+                err = meta_tell_rows(m, structure_checks[i], tell, context, &found);
         return err;
 }
 

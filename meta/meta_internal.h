@@ -66,6 +66,14 @@ enum caefs_err meta_step(struct meta *m, sqlite3_stmt *statement);
 /* Binds, runs to the end, and counts the change. */
 enum caefs_err meta_change(struct meta *m, enum statement id, const char *types, ...);
 
+/* Runs SQL that has no results. */
+enum caefs_err meta_execute(struct meta *m, const char *sql);
+
+/* Tells (TELL may be NULL) the first column of every row of SQL, but for those that say "ok";
+ * *FOUND becomes true when there is one.  That it cannot be read is told as well. */
+enum caefs_err meta_tell_rows(struct meta *m, const char *sql, meta_tell *tell, void *context,
+                              bool *found);
+
 /* Begins the transaction unless it is open. */
 enum caefs_err meta_begin(struct meta *m);
 

@@ -11,7 +11,7 @@
 #define PAGE_SIZE     4096
 #define DATA_SIZE     (PAGE_SIZE - PAGE_VFS_RESERVED)
 #define RESERVED_AT   20        /* in page 1: how many bytes of a page are reserved */
-#define HOPELESS      8         /* damaged pages that are remembered, so as not to try again */
+#define HOPELESS      64        /* damaged pages that are remembered, so as not to try again */
 #define ATTEMPTS      3
 
 struct page_file {

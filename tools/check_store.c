@@ -16,6 +16,7 @@ struct run {
         const struct tool_check *check;
         struct store_check_report report;
         struct tool_progress bar;
+        uint64_t mended;
         json_t *findings; /* an array, with --json */
         bool is_read_only; /* somebody else has the store open */
 };
@@ -33,6 +34,14 @@ static void take_finding(void *context, const char *sentence)
         printf("%s\n", sentence);
 }
 
+static void take_repair(void *context, const char *sentence)
+{
+        struct run *run = context;
+
+        run->mended++;
+        take_finding(context, sentence);
+}
+
 static void print_summary(const struct run *run, bool is_whole)
 {
         const struct store_check_report *r = &run->report;
@@ -45,11 +54,15 @@ static void print_summary(const struct run *run, bool is_whole)
                r->files, r->objects, tool_format_bytes(bytes, r->bytes),
                !run->check->reads_all ? "" : is_whole ? ", all of it read" :
                                                         ", a part of it read");
+        if (run->mended > 0)
+                printf("%" PRIu64 " %s mended, ", run->mended,
+                       run->mended == 1 ? "problem" : "problems");
         if (problems == 0)
-                printf("no problem found\n");
+                printf("no problem %s\n", run->mended > 0 ? "left" : "found");
         else
-                printf("%" PRIu64 " %s found\n", problems,
-                       problems == 1 ? "problem" : "problems");
+                printf("%" PRIu64 " %s %s\n", problems,
+                       problems == 1 ? "problem" : "problems",
+                       run->mended > 0 ? "left" : "found");
         if (!is_whole)
                 printf("%s: stopped; the next scrub goes on from here\n",
                        run->check->path);
@@ -58,12 +71,12 @@ static void print_summary(const struct run *run, bool is_whole)
 static int print_json(struct run *run, bool is_whole)
 {
         const struct store_check_report *r = &run->report;
-        json_t *out = json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:O}",
+        json_t *out = json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:O}",
                                 "output_version", 1, "store", run->check->path, "files",
                                 (json_int_t)r->files, "objects", (json_int_t)r->objects,
                                 "stored_bytes", (json_int_t)r->bytes, "problems",
-                                (json_int_t)(r->problems + r->problems_before), "complete",
-                                is_whole, "resumed", r->resumed, "findings", run->findings);
+                                (json_int_t)(r->problems + r->problems_before), "mended",
+                                (json_int_t)run->mended, "complete", is_whole, "resumed", r->resumed, "findings", run->findings);
         const int failed = out == NULL || json_dumpf(out, stdout, JSON_INDENT(2)) != 0;
 
         json_decref(out);
@@ -93,7 +106,13 @@ static int finish(struct run *run, enum caefs_err err)
 static enum caefs_err open_store(struct run *run, struct store **store)
 {
         struct store_options options = { .no_background = true };
-        enum caefs_err err = store_open(run->check->path, &options, store);
+        enum caefs_err err;
+
+        if (run->check->repairs) {
+                options.repair = take_repair;
+                options.repair_context = run;
+        }
+        err = store_open(run->check->path, &options, store);
 
         if (!run->check->while_used ||
             (err != CAEFS_ERR_BUSY && err != CAEFS_ERR_READ_ONLY))
@@ -107,13 +126,19 @@ int tool_check_store(const struct tool_check *check)
         struct run run = { .check = check };
         struct progress job = { 0 };
         struct store *store;
-        enum caefs_err err = open_store(&run, &store), closed;
+        enum caefs_err err, closed;
         int status;
 
-        if (err != CAEFS_OK)
-                return tool_fail(err, check->path,
-                                 err == CAEFS_ERR_BUSY ? "unmount it first" : NULL);
         run.findings = check->json ? json_array() : NULL;
+        err = open_store(&run, &store);
+        if (err != CAEFS_OK) {
+                json_decref(run.findings);
+                return tool_fail(err, check->path,
+                                 err == CAEFS_ERR_BUSY    ? "unmount it first" :
+                                 err == CAEFS_ERR_CORRUPT && !check->repairs ?
+                                                            "caefs fsck --repair may help" :
+                                                            NULL);
+        }
         tool_progress_begin(&run.bar, check->reads_all ? "scrubbing" : "checking",
                             TOOL_PROGRESS_BYTES, 0);
         tool_progress_follow(&run.bar, &job);

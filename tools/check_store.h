@@ -15,12 +15,14 @@ struct tool_check {
         struct store_scrub scrub; /* with reads_all */
         bool reads_all;           /* every chunk is decoded and proved */
         bool while_used;          /* a store that somebody has open is opened for reading */
+        bool repairs;             /* mends what is found, and checks again */
         bool json;                /* one object instead of lines */
 };
 
 /*
  * Opens the store, which recovers it, and checks it.  Findings go to stdout, one a line,
- * with a summary unless -q.  Returns an exit status: TOOL_DATA when something was found.
+ * with a summary unless -q.  Returns an exit status: TOOL_DATA when something was found, and
+ * is not mended.
  */
 int tool_check_store(const struct tool_check *check);
 

@@ -16,15 +16,19 @@ const char help_fsck[] =
         "unfinished is put right first, as mounting does.  Contents are not\n"
         "read: that is what 'caefs scrub' does.\n"
         "\n"
+        "  --repair            mends what it finds: names that lead nowhere are\n"
+        "                      removed, lost files get names in lost+found, and\n"
+        "                      what no file needs goes to STORE/quarantine\n"
         "  --json              one JSON object\n"
         TOOL_COMMON_HELP;
 
-enum { OPT_JSON = 1 };
+enum { OPT_JSON = 1, OPT_REPAIR };
 
 int cmd_fsck(int argc, char **argv)
 {
         static const struct option options[] = {
                 { "json", no_argument, NULL, OPT_JSON },
+                { "repair", no_argument, NULL, OPT_REPAIR },
                 TOOL_COMMON_LONG_OPTIONS,
                 { 0 },
         };
@@ -35,6 +39,8 @@ int cmd_fsck(int argc, char **argv)
                                 NULL)) != -1)
                 if (c == OPT_JSON)
                         check.json = true;
+                else if (c == OPT_REPAIR)
+                        check.repairs = true;
                 else if (!tool_common_option(c))
                         return TOOL_USAGE;
         if (argc - optind != 1)
