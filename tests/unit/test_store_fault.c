@@ -134,7 +134,7 @@ went_well(struct fixture *f, enum caefs_err err)
                 return true;
         if (!fault.fired)
                 fail_msg("%s (%s) without a fault", caefs_err_text(err), caefs_detail());
-        if (err != ways[fault.way].err && err != CAEFS_ERR_IO)
+        if (err != ways[fault.way].err && caefs_err_errno(err) != EIO)
                 fail_msg("\"%s\" (%s) after %s", caefs_err_text(err), caefs_detail(),
                          fault.what);
         doubt_all();
