@@ -99,8 +99,8 @@ parse_side(const struct field_geometry *g, const struct field_part *part, struct
         enum caefs_err err = CAEFS_OK;
 
         *flags = cursor_u8(side);
-        if (side->failed || *flags > (FIELD_SIDE_PATTERN | FIELD_SIDE_GIVEN)
-            || *flags == FIELD_SIDE_GIVEN
+        if (side->failed || *flags > FIELD_SIDE_ALL
+            || (*flags & (FIELD_SIDE_PATTERN | FIELD_SIDE_GIVEN)) == FIELD_SIDE_GIVEN
             || (*flags & FIELD_SIDE_PATTERN && !field_has_pattern(part, g)))
                 return caefs_fail(CAEFS_ERR_CORRUPT, "field: parameters are malformed");
         if (*flags & FIELD_SIDE_PATTERN)
@@ -123,6 +123,23 @@ parse_side(const struct field_geometry *g, const struct field_part *part, struct
         if (err == CAEFS_OK && side->failed)
                 err = caefs_fail(CAEFS_ERR_CORRUPT, "field: parameters are cut short");
         return err;
+}
+
+static enum caefs_err
+decode_primed(const struct field_part *part, const struct field_view *v,
+              const struct pyramid_plane *planes, struct cursor *side, struct arena *arena,
+              const int32_t **residual)
+{
+        size_t nsegments;
+        struct residual_segment *segment = field_segments(v, planes, arena, &nsegments);
+        int32_t           *r = arena_array(arena, v->count + ROWS_LANES, sizeof *r);
+        struct field_guide guide;
+
+        if (segment == NULL || r == NULL || !field_guide_begin(&guide, v, planes, NULL, arena))
+                return caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for %zu values", v->count);
+        const struct mixing_guide asked = field_guide_of(&guide);
+        *residual = r;
+        return primed_decode(&part->primed, side, segment, nsegments, &asked, arena, r);
 }
 
 static enum caefs_err
@@ -161,7 +178,9 @@ field_decode(const struct field_geometry *g, struct cursor *side, struct cursor 
         if (g->wide || g->step > INT32_MAX || g->shape.ndim > AXES || g->count > FIELD_MAX_VALUES)
                 return caefs_fail(CAEFS_ERR_CORRUPT, "field: not for such a chunk");
         enum caefs_err err = parse_side(g, part, side, arena, &flags, &v, &planes);
-        if (err == CAEFS_OK)
+        if (err == CAEFS_OK && flags & FIELD_SIDE_PRIMED)
+                err = decode_primed(part, &v, planes, side, arena, &residual);
+        else if (err == CAEFS_OK)
                 err = decode_residuals(part, field_learnt(part, flags, planes), &v, planes, side,
                                        arena, &residual);
         for (size_t i = 0; err == CAEFS_OK && i < v.nblocks; i++) {

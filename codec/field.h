@@ -8,12 +8,13 @@
  *   pattern    the shape of the fields, the blocks of a flat one, and for each block the
  *              plan and stencils of a pyramid (codec/pyramid.h)
  *   examples   the residuals of some fields: the coder has learnt from them
- *              (codec/mixing_memory.h), and how large they were at each place is a guide
+ *              (codec/mixing_memory.h), and how large they were at each place is a guide; for mixing
+ *   statistics tables of what prediction leaves, that coding begins with (codec/primed.h)
  *
- * Fields of other shapes are coded with what the examples taught, without the guide.
+ * Fields of other shapes are coded with the statistics alone.
  *
- * Adaptive coding is slow (0.5 to 5 million values a second), so it is for fields of at
- * most FIELD_MAX_VALUES, and not tried at EFFORT_FAST.
+ * EFFORT_MAX also tries mixing, with what the examples taught, which is slow (0.5 to 5 million
+ * values a second).  EFFORT_FAST does not try the family.
  *
  * Thread safety: a part is immutable; functions are pure, each call with its own arena.
  */
@@ -21,6 +22,7 @@
 #define CAEFS_CODEC_FIELD_H
 
 #include "codec/mixing_memory.h"
+#include "codec/primed.h"
 #include "codec/pyramid.h"
 
 #define FIELD_MAX_VALUES   ((size_t) 1 << 20)
@@ -47,6 +49,7 @@ struct field_part {
         struct shape          shape;    /* of the fields; 1 to 4 extents */
         struct field_view     view;
         struct pyramid_plane *plane;    /* (nblocks) */
+        struct primed         primed;
         size_t                nexamples;
         uint8_t              *learnt;   /* (count) classes of the residuals in the examples
                                          * (codec/field_guide.h); NULL: no examples */
@@ -56,6 +59,8 @@ struct field_part {
 /* First byte of SIDE. */
 #define FIELD_SIDE_PATTERN 0x01         /* the model's blocks and plans, and its guide */
 #define FIELD_SIDE_GIVEN   0x02         /* its stencils as well */
+#define FIELD_SIDE_PRIMED  0x04         /* coded with its tables, else with its memory */
+#define FIELD_SIDE_ALL     0x07
 
 /* A field of SHAPE as one array. */
 void field_view_of_shape(const struct shape *shape, struct field_view *v);
@@ -79,8 +84,14 @@ struct residual_segment *field_segments(const struct field_view *v,
 void field_pattern_write(const struct shape *shape, const struct field_view *v,
                          const struct pyramid_plane *plane, struct bytes *out);
 
+/* Appends the statistics of residuals, (nfields) of the pattern with the segments of PLANE, to
+ * what field_pattern_write() left. */
+enum caefs_err field_primed_write(const struct field_view *v, const struct pyramid_plane *plane,
+                                  const int32_t *const *residual, size_t nfields,
+                                  struct bytes *out);
+
 /* Appends the coding of the examples, (nexamples) residuals of the pattern with the
- * segments of PLANE, to what field_pattern_write() left. */
+ * segments of PLANE, to what field_primed_write() left. */
 enum caefs_err field_examples_write(const struct field_view *v,
                                     const struct pyramid_plane *plane,
                                     const int32_t *const *residual, size_t nexamples,

@@ -13,6 +13,9 @@
 
 #define FASTEST (AXES - 1)
 
+/* Mixing decodes slowly: it must save one part in so many. */
+#define MIXING_SAVES 20
+
 /* A field predicted in one way. */
 struct attempt {
         unsigned              flags;
@@ -108,39 +111,48 @@ pad(const struct field *f, size_t count, struct arena *arena, const int32_t **gr
         return CAEFS_OK;
 }
 
-static enum caefs_err
-attempt_write(const struct field_part *part, const struct attempt *a, struct arena *arena,
-              struct bytes *side)
+static void
+write_planes(const struct attempt *a, unsigned flags, struct bytes *side)
 {
-        size_t nsegments;
-        struct residual_segment *segment = field_segments(&a->view, a->plane, arena, &nsegments);
-        struct mixing_memory *memory = mixing_memory_copy(part->memory, a->view.count, arena);
-        const uint8_t *learnt = field_learnt(part, a->flags, a->plane);
-        struct field_guide guide;
-
-        if (segment == NULL || memory == NULL
-            || !field_guide_begin(&guide, &a->view, a->plane, learnt, arena))
-                return caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for %zu values", a->view.count);
-        bytes_put_u8(side, (uint8_t) a->flags);
-        if (!(a->flags & FIELD_SIDE_PATTERN))
+        bytes_put_u8(side, (uint8_t) flags);
+        if (!(flags & FIELD_SIDE_PATTERN))
                 bytes_put_varint(side, a->row);
         for (size_t i = 0; i < a->view.nblocks; i++) {
-                if (a->flags & FIELD_SIDE_GIVEN)
+                if (flags & FIELD_SIDE_GIVEN)
                         bytes_put_signed(side, a->plane[i].base);
                 else
                         pyramid_write_plane(&a->plane[i], side);
         }
-        const struct mixing_guide asked = field_guide_of(&guide);
-        return mixing_memory_encode(memory, a->residual, segment, nsegments, &asked, side);
 }
 
-/* Codes attempt A; OUT keeps the smaller. */
+/* With the model's tables, or, MIXED, with its memory. */
 static enum caefs_err
-attempt_try(const struct field *f, const struct field_part *part, struct arena *arena,
-            struct attempt *a, struct bytes *out)
+attempt_write(const struct field_part *part, const struct attempt *a, bool mixed,
+              struct arena *arena, struct bytes *side)
+{
+        size_t nsegments;
+        struct residual_segment *segment = field_segments(&a->view, a->plane, arena, &nsegments);
+        const uint8_t *learnt = mixed ? field_learnt(part, a->flags, a->plane) : NULL;
+        struct mixing_memory *memory = NULL;
+        struct field_guide guide;
+
+        if (mixed)
+                memory = mixing_memory_copy(part->memory, a->view.count, arena);
+        if (segment == NULL || (mixed && memory == NULL)
+            || !field_guide_begin(&guide, &a->view, a->plane, learnt, arena))
+                return caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for %zu values", a->view.count);
+        write_planes(a, a->flags | (mixed ? 0 : FIELD_SIDE_PRIMED), side);
+        const struct mixing_guide asked = field_guide_of(&guide);
+        return mixed ? mixing_memory_encode(memory, a->residual, segment, nsegments, &asked, side)
+                : primed_encode(&part->primed, a->residual, segment, nsegments, &asked, arena, side);
+}
+
+/* Codes attempt A. */
+static enum caefs_err
+attempt_make(const struct field *f, const struct field_part *part, bool mixed, struct arena *arena,
+             struct attempt *a, struct bytes *side)
 {
         struct arena_mark mark = arena_mark(arena);
-        struct bytes      side = { 0 };
         const int32_t    *grid;
         const uint8_t    *hole;
         enum caefs_err    err = pad(f, a->view.count, arena, &grid, &hole);
@@ -148,13 +160,47 @@ attempt_try(const struct field *f, const struct field_part *part, struct arena *
         if (err == CAEFS_OK)
                 err = attempt_code(f, part, grid, hole, arena, a);
         if (err == CAEFS_OK)
-                err = attempt_write(part, a, arena, &side);
-        if (err == CAEFS_OK && side.failed)
+                err = attempt_write(part, a, mixed, arena, side);
+        if (err == CAEFS_OK && side->failed)
                 err = caefs_fail(CAEFS_ERR_NOMEM, "field: no memory");
         arena_release(arena, mark);
-        if (err == CAEFS_OK && (out->size == 0 || side.size < out->size)) {
-                struct bytes swap = *out;
-                *out = side;
+        return err;
+}
+
+/* The smallest so far. */
+struct best {
+        struct attempt attempt;         /* its parameters */
+        struct bytes   side;
+};
+
+static enum caefs_err
+attempt_try(const struct field *f, const struct field_part *part, struct arena *arena,
+            struct attempt *a, struct best *best)
+{
+        struct bytes   side = { 0 };
+        enum caefs_err err = attempt_make(f, part, false, arena, a, &side);
+
+        if (err == CAEFS_OK && (best->side.size == 0 || side.size < best->side.size)) {
+                struct bytes swap = best->side;
+                best->side = side;
+                best->attempt = *a;
+                side = swap;
+        }
+        bytes_free(&side);
+        return err;
+}
+
+/* The best attempt with mixing, if that saves enough. */
+static enum caefs_err
+try_mixing(const struct field *f, const struct field_part *part, struct arena *arena,
+           struct best *best)
+{
+        struct bytes   side = { 0 };
+        enum caefs_err err = attempt_make(f, part, true, arena, &best->attempt, &side);
+
+        if (err == CAEFS_OK && side.size + best->side.size / MIXING_SAVES < best->side.size) {
+                struct bytes swap = best->side;
+                best->side = side;
                 side = swap;
         }
         bytes_free(&side);
@@ -164,7 +210,7 @@ attempt_try(const struct field *f, const struct field_part *part, struct arena *
 /* With plans of its own. */
 static enum caefs_err
 try_free(const struct field *f, const struct field_part *part, struct arena *arena,
-         struct bytes *out)
+         struct best *best)
 {
         enum caefs_err err = CAEFS_OK;
 
@@ -176,7 +222,7 @@ try_free(const struct field *f, const struct field_part *part, struct arena *are
                 } else {
                         find_rows(f, arena, &a);
                 }
-                err = attempt_try(f, part, arena, &a, out);
+                err = attempt_try(f, part, arena, &a, best);
         }
         return err;
 }
@@ -184,7 +230,7 @@ try_free(const struct field *f, const struct field_part *part, struct arena *are
 /* With the plans of the pattern: the model's stencils, and own ones. */
 static enum caefs_err
 try_guided(const struct field *f, const struct field_part *part, struct arena *arena,
-           struct bytes *out)
+           struct best *best)
 {
         enum caefs_err err = CAEFS_OK;
 
@@ -195,7 +241,7 @@ try_guided(const struct field *f, const struct field_part *part, struct arena *a
                 };
                 if (effort == EFFORT_FAST)
                         a.flags |= FIELD_SIDE_GIVEN;
-                err = attempt_try(f, part, arena, &a, out);
+                err = attempt_try(f, part, arena, &a, best);
         }
         return err;
 }
@@ -204,16 +250,19 @@ enum caefs_err
 field_encode(const struct field *f, struct arena *arena, struct prediction *out, double *bits)
 {
         const struct field_part *part = model_part(f->geometry.model, FAMILY_FIELD);
+        struct best    best = { .side = { 0 } };
         enum caefs_err err = CAEFS_OK;
-
 
         memset(out, 0, sizeof *out);
         if (field_has_pattern(part, &f->geometry))
-                err = try_guided(f, part, arena, &out->side);
+                err = try_guided(f, part, arena, &best);
         if (err == CAEFS_OK)
-                err = try_free(f, part, arena, &out->side);
+                err = try_free(f, part, arena, &best);
+        if (err == CAEFS_OK && f->effort == EFFORT_MAX)
+                err = try_mixing(f, part, arena, &best);
         if (err != CAEFS_OK)
-                bytes_free(&out->side);
+                bytes_free(&best.side);
+        out->side = best.side;
         *bits = 8.0 * (double) out->side.size;
         return err;
 }

@@ -21,7 +21,7 @@ struct field_guide {
         unsigned                    pass;
         size_t                      at;         /* its first residual, */
         size_t                      block_at;   /* and that of its block */
-        int32_t                    *magnitude;  /* (count) of what is coded, by place */
+        uint8_t                    *magnitude;  /* (count) of what is coded, by place */
         uint8_t                    *class;      /* (count + 1), of the residuals so far and of
                                                  * the next pass */
 };

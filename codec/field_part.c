@@ -147,6 +147,34 @@ lesson_code(struct lesson *l, struct mixing_memory *memory, const int32_t *resid
 }
 
 enum caefs_err
+field_primed_write(const struct field_view *v, const struct pyramid_plane *plane,
+                   const int32_t *const *residual, size_t nfields, struct bytes *out)
+{
+        struct arena             arena = { 0 };
+        size_t                   nsegments;
+        struct residual_segment *segment = field_segments(v, plane, &arena, &nsegments);
+        struct primed_lesson    *lesson = calloc(1, sizeof *lesson);
+        enum caefs_err           err = CAEFS_OK;
+
+        if (segment == NULL || lesson == NULL)
+                err = caefs_fail(CAEFS_ERR_NOMEM, "train: no memory for statistics");
+        for (size_t i = 0; i < nfields && err == CAEFS_OK; i++) {
+                struct field_guide guide;
+                if (!field_guide_begin(&guide, v, plane, NULL, &arena)) {
+                        err = caefs_fail(CAEFS_ERR_NOMEM, "train: no memory for statistics");
+                        break;
+                }
+                const struct mixing_guide asked = field_guide_of(&guide);
+                err = primed_lesson_add(lesson, residual[i], segment, nsegments, &asked, &arena);
+        }
+        if (err == CAEFS_OK)
+                primed_lesson_write(lesson, out);
+        free(lesson);
+        arena_free(&arena);
+        return err;
+}
+
+enum caefs_err
 field_examples_write(const struct field_view *v, const struct pyramid_plane *plane,
                      const int32_t *const *residual, size_t nexamples, struct bytes *out)
 {
@@ -213,6 +241,8 @@ parse(struct cursor *in, void **out)
         if (p == NULL)
                 return caefs_fail(CAEFS_ERR_NOMEM, "model: no memory");
         enum caefs_err err = parse_pattern(in, p);
+        if (err == CAEFS_OK)
+                err = primed_parse(in, &p->primed);
         if (err == CAEFS_OK)
                 err = parse_examples(in, &arena, p);
         arena_free(&arena);

@@ -1,8 +1,8 @@
-/* codec/train_field.c - what `field` learns: how fields lie, and how many examples pay.
+/* codec/train_field.c - what `field` learns: how fields lie, and what prediction leaves of them.
  *
- * The first learnt piece gives the pattern's plan and stencils; the residuals of some of
- * the pieces become examples.  How many is tried with the real encoder on some of the
- * held-back pieces: an example costs as much as a field.
+ * The learnt piece in the middle gives the pattern's plan and stencils; the residuals of some of
+ * the pieces give the statistics.  Whether that pays is tried with the real encoder on some of the
+ * held-back pieces.
  */
 #include "codec/train_family.h"
 
@@ -18,8 +18,8 @@
 #define TRIED_PIECES 6
 #define TRIED_VALUES ((size_t) 1 << 18)
 
-/* Reading gets slower: what must be saved at least. */
-#define LEAST_SAVING 0.05
+/* Reading gets a little slower: what must be saved at least. */
+#define LEAST_SAVING 0.03
 
 /* Fields that show where blocks lie. */
 #define BLOCK_FIELDS 4
@@ -188,17 +188,16 @@ learn_pattern(struct lesson *l)
         return err;
 }
 
-/* ---- how many examples ---- */
+/* ---- does it pay ---- */
 
 static enum caefs_err
-write_part(const struct lesson *l, size_t nexamples, struct bytes *part)
+write_part(const struct lesson *l, struct bytes *part)
 {
-        const int32_t *residual[FIELD_MAX_EXAMPLES];
-
-        for (size_t i = 0; i < nexamples; i++)
-                residual[i] = l->residual[i * l->nfields / nexamples];
         field_pattern_write(&l->shape, &l->view, l->plane, part);
-        return field_examples_write(&l->view, l->plane, residual, nexamples, part);
+        enum caefs_err err = field_primed_write(&l->view, l->plane,
+                                                (const int32_t *const *) l->residual, l->nfields,
+                                                part);
+        return err != CAEFS_OK ? err : field_examples_write(&l->view, l->plane, NULL, 0, part);
 }
 
 /* What all data would take with PART, or, empty, without a model. */
@@ -229,31 +228,24 @@ try_part(const struct training *t, const struct bytes *part, double *total)
         return err;
 }
 
-/* The part with the number of examples that saves most, if that is enough. */
+/* The part, if it saves enough. */
 static enum caefs_err
 choose_part(const struct lesson *l, struct bytes *part)
 {
         const struct training *t = l->training;
-        double         plain, least;
+        struct bytes   trial = { 0 };
+        double         plain, total;
         enum caefs_err err = try_part(t, part, &plain);
 
-        least = plain * (1 - LEAST_SAVING);
-        for (size_t n = 0; n <= l->nfields && err == CAEFS_OK; n = n > 0 ? 2 * n : 1) {
-                struct bytes trial = { 0 };
-                double       total;
-                if (n * l->count > FIELD_MAX_REMEMBERED || train_clock() > t->deadline)
-                        break;
-                err = write_part(l, n, &trial);
-                if (err == CAEFS_OK)
-                        err = try_part(t, &trial, &total);
-                if (err == CAEFS_OK && total < least) {
-                        struct bytes swap = *part;
-                        *part = trial;
-                        trial = swap;
-                        least = total;
-                }
-                bytes_free(&trial);
+        if (err == CAEFS_OK)
+                err = write_part(l, &trial);
+        if (err == CAEFS_OK)
+                err = try_part(t, &trial, &total);
+        if (err == CAEFS_OK && total < plain * (1 - LEAST_SAVING)) {
+                *part = trial;
+                return err;
         }
+        bytes_free(&trial);
         return err;
 }
 

@@ -61,6 +61,8 @@ learn(const struct shape *shape, const struct field_view *view, size_t nexamples
                 }
         }
         field_pattern_write(shape, view, plane, part);
+        assert_int_equal(field_primed_write(view, plane, (const int32_t *const *) residual, EXAMPLES,
+                                            part), CAEFS_OK);
         assert_int_equal(field_examples_write(view, plane, (const int32_t *const *) residual,
                                               nexamples, part), CAEFS_OK);
         arena_free(&arena);
@@ -217,6 +219,7 @@ test_examples_make_fields_smaller(void **state)
         for (unsigned k = 0; k < 2; k++) {
                 struct model *m = make_plane_model(k * EXAMPLES);
                 struct field  f = field_of(m, &plane_shape, grid, NULL);
+                f.effort = EFFORT_MAX;
                 size[k] = check(&f, NULL);
                 model_free(m);
         }
