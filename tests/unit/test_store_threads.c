@@ -207,6 +207,52 @@ test_store_threads_one_file(void **state)
         free(bytes);
 }
 
+static void
+resize_inode(struct store *s, store_inode ino, off_t size, int64_t mtime)
+{
+        struct stat st, want = { .st_size = size, .st_mtim.tv_sec = mtime };
+
+        assert_ok(store_setattr(s, &nobody, ino, NULL, STORE_SET_SIZE | STORE_SET_MTIME, &want,
+                                &st));
+        assert_int_equal(st.st_size, size);
+}
+
+/* A file that is truncated by its name, while it is sealed and others close it. */
+static void
+test_store_threads_truncation(void **state)
+{
+        struct fixture      *f = *state;
+        struct store_options o = { .commit_interval = 0.01, .seal_threads = 2 };
+        struct shared        sh = { 0 };
+        pthread_t            reader;
+        struct stat          st;
+        size_t               size;
+
+        assert_ok(store_close(f->store));
+        assert_ok(store_open(f->path, &o, &f->store));
+        char *zeros = calloc(1, 65536);
+        sh.store = f->store;
+        sh.ino = write_file(f->store, ROOT, "a", zeros, 65536);
+        free(zeros);
+        assert_ok(store_lookup(f->store, ROOT, "a", &st));
+        assert_int_equal(pthread_create(&reader, NULL, keep_reading, &sh), 0);
+        for (int round = 0; round < 300; round++) {
+                resize_inode(f->store, sh.ino, 20000 + round * 100, 1000000 + round);
+                usleep((useconds_t) (round % 40) * 100);
+        }
+        atomic_store(&sh.stop, true);
+        pthread_join(reader, NULL);
+        store_forget(f->store, sh.ino, 1);
+        fixture_reopen(f);
+        assert_ok(store_getattr(f->store, sh.ino, &st));
+        assert_int_equal(st.st_size, 20000 + 299 * 100);
+        assert_int_equal(st.st_mtim.tv_sec, 1000000 + 299);
+        char *bytes = read_inode(f->store, sh.ino, &size);
+        for (size_t i = 0; i < size; i++)
+                assert_int_equal(bytes[i], 0);
+        free(bytes);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int
@@ -215,6 +261,7 @@ main(void)
         const struct CMUnitTest tests[] = {
                 TEST(test_store_threads),
                 TEST(test_store_threads_one_file),
+                TEST(test_store_threads_truncation),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
