@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,15 @@
 
 #include "fs/store_internal.h"
 
-#define BUCKETS  512
-#define IDLE_MAX 256            /* opened objects that nobody uses */
+#define BUCKETS   4096
+#define IDLE_MAX  ((size_t) 16 << 20)   /* bytes of opened objects that nobody uses */
+#define FILE_COST ((size_t) 64 << 10)   /* what a descriptor counts for: so 256 at most */
+
+/* Of an object that more is read of than its index and a header, all is asked of the disk at
+ * once if it is small: it is a tenth of what it serves, and waiting for each chunk takes longer
+ * than decoding it. */
+#define READS_FOR_ALL 4
+#define ALL_MAX       ((size_t) 16 << 20)
 
 struct opened_object {
         struct opened_object *next;             /* in its bucket */
@@ -23,6 +31,7 @@ struct opened_object {
         unsigned              users;
         bool                  is_gone;          /* its file was removed: closed with the last user */
         int                   fd;               /* -1: the bytes are in DATA */
+        atomic_uint           reads;            /* of the file */
         struct bytes          data;
         struct object        *object;
         struct store         *store;
@@ -35,7 +44,7 @@ struct object_table {
         pthread_mutex_t       lock;
         struct opened_object *bucket[BUCKETS];
         struct opened_object *newest, *oldest;  /* idle */
-        unsigned              idle;
+        size_t                idle;             /* their bytes */
 };
 
 void
@@ -116,8 +125,10 @@ object_table_free(struct store *s)
 static enum caefs_err
 read_file(void *context, void *buffer, size_t n, uint64_t offset)
 {
-        const struct opened_object *o = context;
+        struct opened_object *o = context;
 
+        if (atomic_fetch_add(&o->reads, 1) + 1 == READS_FOR_ALL && o->data.size <= ALL_MAX)
+                posix_fadvise(o->fd, 0, 0, POSIX_FADV_WILLNEED);
         if (io_read_all(o->fd, buffer, n, offset) < 0)
                 return caefs_fail_errno("object %" PRIu64, o->id);
         return CAEFS_OK;
@@ -246,13 +257,21 @@ bucket_of(struct object_table *t, uint64_t id)
         return &t->bucket[id % BUCKETS];
 }
 
+/* Bytes that O is worth, roughly. */
+static size_t
+cost_of(const struct opened_object *o)
+{
+        return sizeof *o + 1024 + 32 * object_info(o->object)->nchunks +
+               (o->fd >= 0 ? FILE_COST : o->data.size);
+}
+
 static void
 idle_remove(struct object_table *t, struct opened_object *o)
 {
         *(o->newer == NULL ? &t->newest : &o->newer->older) = o->older;
         *(o->older == NULL ? &t->oldest : &o->older->newer) = o->newer;
         o->newer = o->older = NULL;
-        t->idle--;
+        t->idle -= cost_of(o);
 }
 
 static void
@@ -261,7 +280,7 @@ idle_add(struct object_table *t, struct opened_object *o)
         o->older = t->newest;
         *(t->newest == NULL ? &t->oldest : &t->newest->newer) = o;
         t->newest = o;
-        t->idle++;
+        t->idle += cost_of(o);
 }
 
 /* The opened object with one user more, or NULL; lock held. */
@@ -315,11 +334,12 @@ take_idle(struct object_table *t, struct opened_object *o)
         while (*at != o)
                 at = &(*at)->next;
         *at = o->next;
+        o->next = NULL;
         return o;
 }
 
-/* One user less.  What is returned is to be freed: it, or what has been idle for longest when
- * there are too many. */
+/* One user less.  What is returned, by NEXT, is to be freed: it, or what has been idle for
+ * longest when there is too much. */
 static struct opened_object *
 release_one(struct object_table *t, struct opened_object *o)
 {
@@ -330,8 +350,11 @@ release_one(struct object_table *t, struct opened_object *o)
                 idle_add(t, o);
                 if (o->is_gone)
                         unused = take_idle(t, o);
-                else if (t->idle > IDLE_MAX)
-                        unused = take_idle(t, t->oldest);
+                while (t->idle > IDLE_MAX) {
+                        struct opened_object *oldest = take_idle(t, t->oldest);
+                        oldest->next = unused;
+                        unused = oldest;
+                }
         }
         pthread_mutex_unlock(&t->lock);
         return unused;
@@ -340,10 +363,12 @@ release_one(struct object_table *t, struct opened_object *o)
 void
 object_release(struct store *s, struct opened_object *o)
 {
-        while (o != NULL) {
-                struct opened_object *unused = release_one(s->objects, o);
-                o = unused == NULL ? NULL : unused->key;
-                opened_free(unused);
+        struct opened_object *unused = o == NULL ? NULL : release_one(s->objects, o);
+
+        while (unused != NULL) {
+                struct opened_object *next = unused->next;
+                opened_drop(s, unused);         /* and its key, which has none */
+                unused = next;
         }
 }
 

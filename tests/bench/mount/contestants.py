@@ -123,13 +123,13 @@ class Passthrough(Served):
 
 
 class Caefs(Served):
-    def __init__(self, program, store, path, options=()):
+    def __init__(self, program, store, path, name="caefs"):
         self.program = program
         self.store = store
         if not os.path.exists(os.path.join(store, "caefs.db")):
             run(program, "mkfs", store)
-        command = [program, "mount", "-f"] + list(options) + [store, path]
-        super().__init__("caefs", path, command)
+        command = [program, "mount", "-f", "-o", "loglevel=warning", store, path]
+        super().__init__(name, path, command)
 
     def sync(self):
         run(self.program, "sync", "--progress", "never", self.path)
