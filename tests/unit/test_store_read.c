@@ -32,6 +32,7 @@ make_sealed(struct fixture *f, const uint8_t *data)
         size_t               put;
 
         assert_ok(store_property_set(f->store, ROOT, "chunk", "65536"));
+        assert_ok(store_property_set(f->store, ROOT, "effort", "fast"));
         assert_ok(store_create(f->store, &nobody, ROOT, "f", 0644, O_RDWR, &st, &file));
         assert_ok(store_file_write(file, data, SIZE, 0, &put));
         store_file_release(file);
@@ -146,6 +147,78 @@ test_view_stays(void **state)
         free(buffer);
 }
 
+/* ---- without the catalogue ---------------------------------------------- */
+
+/* What a loader does for each sample, on a file that was used before. */
+static void *
+use_warm_file(void *argument)
+{
+        struct fixture      *f = argument;
+        static const char   *names[] = { "f", "staged" };
+        struct store_file   *file;
+        struct stat          st;
+        char                 buffer[4096], value[64];
+        size_t               got;
+
+        for (int i = 0; i < 2; i++) {
+                if (store_lookup(f->store, ROOT, names[i], &st) != CAEFS_OK ||
+                    store_getattr(f->store, st.st_ino, &st) != CAEFS_OK ||
+                    store_file_open(f->store, st.st_ino, O_RDONLY, &file) != CAEFS_OK)
+                        return NULL;
+                enum caefs_err err = store_file_read(file, buffer, sizeof buffer, 5, &got);
+                if (err == CAEFS_OK)
+                        err = store_file_flush(file);
+                store_file_release(file);
+                if (err != CAEFS_OK || got == 0 ||
+                    store_getxattr(f->store, st.st_ino, "security.capability", value,
+                                   sizeof value, &got) != CAEFS_ERR_NO_ATTRIBUTE)
+                        return NULL;
+                store_forget(f->store, st.st_ino, 1);
+        }
+        return f;
+}
+
+/* SQLite is only used with the catalogue's lock, which somebody has all the while. */
+static void
+test_warm_without_catalogue(void **state)
+{
+        struct fixture    *f = *state;
+        uint8_t           *data = malloc(SIZE);
+        struct store_file *file, *staged;
+        struct stat        st, kept;
+        size_t             put;
+        pthread_t          thread;
+        void              *result = NULL;
+        struct timespec    end;
+
+        fill(data, SIZE);
+        store_inode inode = make_sealed(f, data);
+        assert_ok(store_lookup(f->store, ROOT, "f", &kept));
+        assert_int_equal(kept.st_ino, inode);
+        assert_ok(store_file_open(f->store, inode, O_RDONLY, &file));
+        assert_view(f, file, data, 4096, 0);
+        store_file_release(file);
+        /* Open, so that nobody seals it. */
+        assert_ok(store_create(f->store, &nobody, ROOT, "staged", 0644, O_RDWR, &st, &staged));
+        assert_ok(store_file_write(staged, data, 10000, 0, &put));
+        assert_ok(store_commit(f->store));
+
+        pthread_mutex_lock(&f->store->catalogue);
+        assert_int_equal(pthread_create(&thread, NULL, use_warm_file, f), 0);
+        clock_gettime(CLOCK_REALTIME, &end);
+        end.tv_sec += 60;
+        int joined = pthread_timedjoin_np(thread, &result, &end);
+        pthread_mutex_unlock(&f->store->catalogue);
+        if (joined != 0)
+                pthread_join(thread, &result);
+        assert_int_equal(joined, 0);
+        assert_non_null(result);
+        store_file_release(staged);
+        store_forget(f->store, st.st_ino, 1);
+        store_forget(f->store, kept.st_ino, 1);
+        free(data);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int
@@ -156,6 +229,7 @@ main(void)
                 TEST(test_ahead_without_reader),
                 TEST(test_random),
                 TEST(test_view_stays),
+                TEST(test_warm_without_catalogue),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
