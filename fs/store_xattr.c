@@ -13,6 +13,7 @@
 #include "fs/store_internal.h"
 
 #define XATTR_NAME_MAX 255
+#define LIST_MAX       (65536 - 1024)   /* bytes of names, with room for those of properties */
 
 static const char property_prefix[] = "user.caefs.";
 static const char effective_prefix[] = "user.caefs.effective.";
@@ -197,6 +198,21 @@ note_change(struct store *s, struct inode *inode, const struct meta_inode *chang
         return CAEFS_OK;
 }
 
+/* One that is new must leave a list that listxattr(2) can give. */
+static enum caefs_err
+check_room(struct store *s, uint64_t ino, const char *name)
+{
+        struct bytes   names = { 0 };
+        enum caefs_err err = meta_xattr_list(s->meta, ino, &names);
+        const bool     fits = names.size + strlen(name) + 1 <= LIST_MAX;
+
+        bytes_free(&names);
+        if (err == CAEFS_OK && !fits)
+                err = caefs_fail(CAEFS_ERR_NO_SPACE, "inode %" PRIu64 " has too many attributes",
+                                 ino);
+        return err;
+}
+
 /* XATTR_CREATE and XATTR_REPLACE. */
 static enum caefs_err
 check_flags(struct store *s, uint64_t ino, const char *name, int flags)
@@ -207,11 +223,9 @@ check_flags(struct store *s, uint64_t ino, const char *name, int flags)
         bytes_free(&old);
         if (err != CAEFS_OK && err != CAEFS_ERR_NO_ATTRIBUTE)
                 return err;
-        if (err == CAEFS_OK && (flags & XATTR_CREATE))
-                return CAEFS_ERR_EXISTS;
-        if (err == CAEFS_ERR_NO_ATTRIBUTE && (flags & XATTR_REPLACE))
-                return err;
-        return CAEFS_OK;
+        if (err == CAEFS_OK)
+                return flags & XATTR_CREATE ? CAEFS_ERR_EXISTS : CAEFS_OK;
+        return flags & XATTR_REPLACE ? err : check_room(s, ino, name);
 }
 
 static enum caefs_err

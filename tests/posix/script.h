@@ -30,6 +30,8 @@ struct outcome {
         char  *text;                    /* of one that returns a text: malloc()ed; or NULL */
 };
 
+typedef void operation(char **arguments, size_t count, struct outcome *outcome);
+
 /* A failed comparison: says so, with the line, and counts. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -48,11 +50,29 @@ const char *error_name(int error);
 /* Flags written as "O_RDWR,O_CREAT"; a number is taken too. */
 int flags_of(const char *words);
 
+/* RESULT of a system call: its value, or errno. */
+void   came_to(struct outcome *outcome, long result);
+mode_t mode_of(const char *octal);
+
+/* An operation on words A, made of an expression. */
+#define OPERATION(name, expression)                                             \
+        void                                                                    \
+        name(char **a, size_t count, struct outcome *outcome)                   \
+        {                                                                       \
+                (void) count;                                                   \
+                (void) a;                                                       \
+                came_to(outcome, (expression));                                 \
+        }
+
 /* comparisons.c: operations that look at what is there. */
-typedef void operation(char **arguments, size_t count, struct outcome *outcome);
 operation compare_stat, compare_fstat, note_times, compare_later, compare_same;
 void comparisons_reset(void);
 int  descriptor(const char *number);
+
+/* descriptors.c: operations on open files. */
+operation do_close, do_copy, do_fallocate, do_flock, do_fsync, do_hold, do_linkfd, do_lock,
+        do_lock_elsewhere, do_open, do_posix_fallocate, do_pread, do_pwrite, do_seek, do_start,
+        do_stop, do_write;
 
 /* acl.c: ACLs written as "u::rw-,u:7:r--,g::r--,m::rw-,o::---". */
 operation acl_set, acl_get;
