@@ -56,6 +56,7 @@ mode_t mode_of(const char *octal);
 
 /* An operation on words A, made of an expression. */
 #define OPERATION(name, expression)                                             \
+        operation name;                                                         \
         void                                                                    \
         name(char **a, size_t count, struct outcome *outcome)                   \
         {                                                                       \
