@@ -26,6 +26,7 @@
 #include "common/notify.h"
 #include "fs/fuse_adapter.h"
 #include "fs/fuse_control.h"
+#include "fs/fuse_forget.h"
 #include "fs/fuse_holder.h"
 #include "fs/fuse_unmount.h"
 #include "fs/fuse_upkeep.h"
@@ -40,6 +41,7 @@ struct session {
         sigset_t             signals;           /* those that end the mount */
         pthread_t            signal_thread;
         pthread_t            main_thread;
+        struct forgetter    *forgetter;         /* set before the signal thread starts */
         atomic_bool          ended;             /* the loop has returned */
 };
 
@@ -231,6 +233,7 @@ wait_for_signal(void *argument)
         if (fuse_unmount(s->options->mountpoint) == CAEFS_OK)
                 return NULL;            /* the loop ends by itself */
         log_warning("%s is in use; ending all the same", s->options->mountpoint);
+        forgetter_stop(s->forgetter);
         fuse_session_exit(s->adapter.session);
         /* Out of its sleep, to see that the session has ended. */
         pthread_kill(s->main_thread, SIGUSR1);
@@ -296,8 +299,11 @@ serve_until_end(struct session *s)
         enum caefs_err err;
 
         s->main_thread = pthread_self();
+        if (forgetter_start(&s->adapter, s->options->names, &s->forgetter) != CAEFS_OK)
+                log_warning("names are kept without limit: %s", caefs_detail());
         if (pthread_create(&s->signal_thread, NULL, wait_for_signal, s) != 0) {
                 fuse_session_unmount(s->adapter.session);
+                forgetter_free(s->forgetter);
                 return caefs_fail(CAEFS_ERR_NOMEM, "no thread can be started");
         }
         if (s->options->ready != NULL)
@@ -315,6 +321,7 @@ serve_until_end(struct session *s)
         upkeep_stop(upkeep);
         pthread_kill(s->signal_thread, SIGTERM);
         pthread_join(s->signal_thread, NULL);
+        forgetter_free(s->forgetter);
         return err;
 }
 

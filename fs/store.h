@@ -376,6 +376,20 @@ struct store_counts {
 };
 void store_counts(struct store *s, struct store_counts *out);
 
+/* ---- letting go ---------------------------------------------------------- */
+
+struct store_idle_name {
+        store_inode directory;
+        char        name[STORE_NAME_MAX + 1];
+};
+
+/* Some names (at most LIMIT; how many is returned) of files that nobody has open and that were
+ * not asked for lately: they are in memory because they were looked up and not
+ * forgotten.  Goes on where it was; a call that returns none may be followed by one
+ * that does. */
+size_t store_idle_names(struct store *s, struct store_idle_name *names, size_t limit);
+size_t store_names_in_memory(struct store *s);
+
 /* ---- integrity ---------------------------------------------------------- */
 
 struct store_check_report {

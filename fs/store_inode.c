@@ -387,8 +387,10 @@ dentry_find(struct store *s, uint64_t parent, const char *name)
         pthread_mutex_lock(&s->table_lock);
         struct dentry *d = find_name(&s->table, parent, name);
         struct inode  *inode = d == NULL ? NULL : d->inode;
-        if (inode != NULL)
+        if (inode != NULL) {
                 inode->holds++;
+                d->is_used = true;
+        }
         pthread_mutex_unlock(&s->table_lock);
         return inode;
 }
@@ -403,6 +405,7 @@ dentry_add(struct store *s, uint64_t parent, const char *name, struct inode *ino
                 return;         /* lookups read the catalogue */
         d->parent = parent;
         d->inode = inode;
+        d->is_used = true;
         memcpy(d->name, name, size);
         pthread_mutex_lock(&s->table_lock);
         if (find_name(&s->table, parent, name) == NULL) {

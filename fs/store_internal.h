@@ -125,6 +125,7 @@ struct dentry {
         struct dentry *next_of_inode;
         uint64_t       parent;
         struct inode  *inode;
+        bool           is_used;         /* asked for since the hand came by */
         char           name[];
 };
 
@@ -144,6 +145,7 @@ struct inode_table {
         size_t          count;
         struct dentry **name_bucket;    /* nbuckets as well */
         size_t          names;
+        size_t          hand;           /* store_idle_names() went so far */
 };
 
 /* How the last files of a series fared with a key (store_key.c). */

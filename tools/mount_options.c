@@ -153,6 +153,8 @@ static enum taken take_value(struct mount_options *m, const char *name,
                 good = parse_seal(value, &store->seal_delay);
         else if (strcmp(name, "threads") == 0)
                 good = parse_count(value, THREADS_MAX, &m->fuse.threads);
+        else if (strcmp(name, "names") == 0)
+                good = parse_count(value, 1u << 30, &m->fuse.names);
         else if (strcmp(name, "encoders") == 0)
                 good = parse_count(value, THREADS_MAX, &store->seal_threads);
         else if (strcmp(name, "read_ahead") == 0)
