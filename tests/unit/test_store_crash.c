@@ -3,7 +3,8 @@
  *
  * One run of a workload is recorded; then the disk is made as a crash after the Nth
  * change leaves it, with what was not synced lost, kept, torn or out of order, and looked
- * at.  With CAEFS_TEST_LONG every N is tried with every kind of loss, else a sample. */
+ * at.  Tried are a sample of N and of the kinds of loss, with CAEFS_TEST_LONG about
+ * every N. */
 
 #include "tests/unit/store_versions.h"
 
@@ -14,7 +15,8 @@
 #include "tests/crash/record.h"
 #include "tests/unit/sample_model.h"
 
-#define SAMPLES 160
+#define SAMPLES      100
+#define LONG_SAMPLES 2500
 
 /* A model that was added, and when that was promised. */
 static struct {
@@ -283,17 +285,32 @@ run_round(struct store *s, uint64_t round)
         resize_version(s, 8, 10);
 }
 
-/* Closed in between, so that SQLite moves its log into the catalogue. */
 static void
-run_workload(struct fixture *f)
+open_store(struct fixture *f, bool background)
 {
+        const struct store_options o = {
+                .no_background = !background, .commit_interval = 0.005, .seal_threads = 2,
+        };
+
+        assert_ok(store_open(f->path, &o, &f->store));
+}
+
+/* Closed in between, so that SQLite moves its log into the catalogue.  With BACKGROUND files are
+ * sealed and changes committed by other threads meanwhile. */
+static void
+run_workload(struct fixture *f, bool background)
+{
+        open_store(f, background);
         for (uint64_t round = 0; round < 4; round++) {
                 run_round(f->store, round);
                 if (round == 1) {
-                        fixture_reopen(f);
+                        assert_ok(store_close(f->store));
                         promise_all();
+                        open_store(f, background);
                 }
         }
+        assert_ok(store_close(f->store));
+        f->store = NULL;
 }
 
 /* ---- looking at what is left -------------------------------------------- */
@@ -347,20 +364,17 @@ crash_at(const struct fixture *f, size_t changes, enum record_loss loss)
 }
 
 static void
-test_store_crash(void **state)
+crash_everywhere(struct fixture *f, bool background)
 {
-        struct fixture *f = *state;
-
-        assert_ok(store_close(f->store));
-        record_start(f->path);
-        fixture_open(f);
-        run_workload(f);
         assert_ok(store_close(f->store));
         f->store = NULL;
+        kept_model.promised = NEVER;
+        record_start(f->path);
+        run_workload(f, background);
         record_stop();
 
-        size_t total = record_count(), all = RECORD_LOSSES * (total + 1);
-        size_t cuts = getenv("CAEFS_TEST_LONG") != NULL ? all : SAMPLES;
+        size_t total = record_count();
+        size_t cuts = getenv("CAEFS_TEST_LONG") != NULL ? LONG_SAMPLES : SAMPLES;
         for (size_t i = 0; i < cuts; i++)
                 crash_at(f, i * (total + 1) / cuts, (enum record_loss) (i % RECORD_LOSSES));
         print_message("%zu changes, %zu crashes\n", total, cuts);
@@ -368,11 +382,25 @@ test_store_crash(void **state)
         record_free();
 }
 
+static void
+test_store_crash(void **state)
+{
+        crash_everywhere(*state, false);
+}
+
+static void
+test_store_crash_background(void **state)
+{
+        crash_everywhere(*state, true);
+}
+
 int
 main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_store_crash, fixture_setup,
+                                                fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_store_crash_background, fixture_setup,
                                                 fixture_teardown),
         };
 
