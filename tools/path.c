@@ -136,11 +136,10 @@ static bool holder_lives(const char *who)
         return strncmp(command, "caefs", 5) == 0;
 }
 
-enum caefs_err tool_store_open(const char *path, bool write,
-                               struct store **out)
+static enum caefs_err open_store(const char *path,
+                                 const struct store_options *options,
+                                 struct store **out)
 {
-        const struct store_options options = { .read_only = !write,
-                                               .no_background = true };
         char who[PATH_MAX];
         const bool held = fuse_mount_holder(path, who, sizeof who) &&
                           holder_lives(who);
@@ -150,10 +149,26 @@ enum caefs_err tool_store_open(const char *path, bool write,
                 return caefs_fail(CAEFS_ERR_BUSY,
                                   "the store is mounted (%s); use its path "
                                   "there", who);
-        err = store_open(path, &options, out);
+        err = store_open(path, options, out);
         if (err == CAEFS_ERR_BUSY)
                 return caefs_fail(err, "another process has the store open");
         return err;
+}
+
+enum caefs_err tool_store_open(const char *path, bool write,
+                               struct store **out)
+{
+        const struct store_options options = { .read_only = !write,
+                                               .no_background = true };
+
+        return open_store(path, &options, out);
+}
+
+enum caefs_err tool_store_open_working(const char *path, struct store **out)
+{
+        const struct store_options options = { 0 };
+
+        return open_store(path, &options, out);
 }
 
 static enum caefs_err open_on_mount(const char *text, struct tool_path *p)

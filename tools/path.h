@@ -56,6 +56,9 @@ char *tool_path_mount_root(const char *path);
 enum caefs_err tool_store_open(const char *path, bool write,
                                struct store **out);
 
+/* The same for writing, with the workers that encode what is written. */
+enum caefs_err tool_store_open_working(const char *path, struct store **out);
+
 /*
  * Calls VISIT for P and for everything below it, a directory before what is
  * in it.  Goes on after a failure of VISIT, and gives the first.
