@@ -93,6 +93,25 @@ write_attributes(struct store *s, const struct store_caller *c, struct inode *in
         return change_end(s, err);
 }
 
+/* Times of a file that somebody writes, and nothing else: they are told at every close, and
+ * the flush that follows takes them along.  False: it is no such case. */
+static bool
+note_times(struct store *s, struct inode *inode, struct content *content, unsigned what,
+           const struct stat *want)
+{
+        if (what != (STORE_SET_MTIME | STORE_SET_CTIME))
+                return false;
+        pthread_mutex_lock(stripe_of(s, inode));
+        const bool is_written = content->writers > 0 && inode->row.nlink > 0;
+        if (is_written) {
+                inode->row.content.mtime = ns_of(&want->st_mtim);
+                inode->row.ctime = ns_of(&want->st_ctim);
+                content->has_new_times = true;
+        }
+        pthread_mutex_unlock(stripe_of(s, inode));
+        return is_written;
+}
+
 /* The mtime of a regular file goes with its content, which is kept for that; while somebody
  * writes, the next flush takes it along. */
 static enum caefs_err
@@ -107,7 +126,8 @@ set_attributes(struct store *s, const struct store_caller *c, struct inode *inod
         enum caefs_err err = content_get(s, inode, &content);
         if (err != CAEFS_OK)
                 return err;
-        err = write_attributes(s, c, inode, what, want);
+        if (!note_times(s, inode, content, what, want))
+                err = write_attributes(s, c, inode, what, want);
         pthread_mutex_lock(stripe_of(s, inode));
         bool is_settled = content->writers == 0;
         pthread_mutex_unlock(stripe_of(s, inode));

@@ -51,10 +51,11 @@ draft_flush(struct store *s, struct inode *inode)
         pthread_mutex_lock(&s->drafts);
         pthread_mutex_lock(stripe_of(s, inode));
         struct content *c = inode->content;
-        if (c != NULL && (c->version != c->flushed.version ||
+        if (c != NULL && (c->version != c->flushed.version || c->has_new_times ||
                           !same_content(&inode->row.content, &c->flushed.content))) {
                 c->flushed.content = inode->row.content;
                 c->flushed.version = c->version;
+                c->has_new_times = false;
                 c->flushed.sequence++;
                 is_new = !c->is_listed;
                 c->is_listed = true;

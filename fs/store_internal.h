@@ -102,6 +102,7 @@ struct content {
         int64_t  written;               /* when the bytes last changed; 0: not since it is here */
         uint64_t version;               /* grows with every change of the bytes */
         uint64_t settled;               /* bytes that may not be overwritten in place */
+        bool                has_new_times;      /* since the last flush, in memory alone */
         struct draft        flushed;
         struct draft        stored;
         uint64_t *generations;          /* staging files that exist */
