@@ -145,9 +145,11 @@ list_add_newest(struct cache *c, struct cache_entry *e)
 
 /* What has to go first, or NULL. */
 static struct cache_entry *
-next_to_go(struct cache *c, bool is_full)
+next_to_go(struct cache *c)
 {
-        if (c->passed.newest != NULL && (is_full || c->passed.bytes > c->limit / PASSED_SHARE))
+        const bool is_full = c->counts.bytes > c->limit;
+
+        if (c->passed.bytes > c->limit / PASSED_SHARE || (is_full && c->used.oldest == NULL))
                 return c->passed.newest;
         return is_full ? c->used.oldest : NULL;
 }
@@ -158,7 +160,7 @@ evict(struct cache *c)
 {
         struct cache_entry *gone = NULL, *e;
 
-        while ((e = next_to_go(c, c->counts.bytes > c->limit)) != NULL) {
+        while ((e = next_to_go(c)) != NULL) {
                 list_remove(c, e);
                 remove_from_table(c, e);
                 e->next_in_bucket = gone;

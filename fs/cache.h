@@ -9,11 +9,11 @@
  *   FAILED    no            none             the last to unpin it frees it
  *
  * Entries that nobody has pinned are in one of two lists.  What sequential readers have
- * passed goes first, the latest first, and before the limit is reached: the kernel has it in its
- * pages, and a reader of much more than the limit leaves alone what others use.  Then goes what
- * was used least lately.  Pinned ones may pass the limit: by as many chunks as there are threads
- * that read.  Memory of what goes is used again for what comes: fresh pages were measured to
- * cost from a half of the decoding to twice as much.
+ * passed may have a half of the limit; beyond that the latest goes first, also before the limit is
+ * reached: the kernel has it in its pages, and a reader of much more than the limit leaves alone
+ * what others use.  Else what was used least lately goes.  Pinned ones may pass the limit: by as
+ * many chunks as there are threads that read.  Memory of what goes is used again for what comes:
+ * fresh pages were measured to cost from a half of the decoding to twice as much.
  *
  * Thread safety: any number of threads.  The lock is a leaf: it is not held while
  * a chunk is decoded.

@@ -408,18 +408,40 @@ test_cache(void **state)
         cache_unpin(c, a);
         cache_unpin(c, b);
         cache_unpin(c, d);
-        /* What a reader has passed goes before what others use, though it is newer. */
-        assert_ok(cache_pin(c, 1, 3, 100, fill_bytes, &f, &a));
-        cache_unpin_passed(c, a);
-        assert_ok(cache_pin(c, 1, 4, 100, fill_bytes, &f, &a));
-        cache_unpin(c, a);
-        assert_false(cache_has(c, 1, 3));
-        assert_true(cache_has(c, 1, 2) && cache_has(c, 1, 4));
         f.err = CAEFS_ERR_CORRUPT;
         assert_err(cache_pin(c, 2, 0, 100, fill_bytes, &f, &a), CAEFS_ERR_CORRUPT);
         f.err = CAEFS_OK;
         assert_ok(cache_pin(c, 2, 0, 100, fill_bytes, &f, &a));
         cache_unpin(c, a);
+        cache_free(c);
+}
+
+/* Readers of much pass by without taking more than a half. */
+static void
+test_cache_passed(void **state)
+{
+        struct cache       *c = cache_new(1000);
+        struct cache_entry *e;
+        struct filling      f = { 0 };
+
+        (void) state;
+        for (uint64_t i = 0; i < 4; i++) {
+                assert_ok(cache_pin(c, 1, i, 100, fill_bytes, &f, &e));
+                cache_unpin(c, e);
+        }
+        for (uint64_t i = 0; i < 20; i++) {
+                assert_ok(cache_pin(c, 2, i, 100, fill_bytes, &f, &e));
+                cache_unpin_passed(c, e);
+        }
+        assert_true(cache_has(c, 1, 0) && cache_has(c, 1, 3));
+        assert_true(cache_has(c, 2, 0) && cache_has(c, 2, 4) && !cache_has(c, 2, 10));
+        /* Within that half what was passed stays, and others make room. */
+        for (uint64_t i = 4; i < 8; i++) {
+                assert_ok(cache_pin(c, 1, i, 100, fill_bytes, &f, &e));
+                cache_unpin(c, e);
+        }
+        assert_true(cache_has(c, 2, 0) && !cache_has(c, 1, 0) && cache_has(c, 1, 7));
+        assert_true(cache_counts(c).bytes <= 1000);
         cache_free(c);
 }
 
@@ -430,6 +452,7 @@ main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_cache),
+                cmocka_unit_test(test_cache_passed),
                 TEST(test_seal_lossless),
                 TEST(test_seal_within_bound),
                 TEST(test_seal_rewrite_without_drift),
