@@ -36,27 +36,6 @@ field_has_pattern(const struct field_part *p, const struct field_geometry *g)
         return true;
 }
 
-static bool
-same_passes(const struct cascade *a, const struct cascade *b)
-{
-        bool same = a->npasses == b->npasses;
-
-        for (unsigned i = 0; i < a->npasses && same; i++)
-                same = a->pass[i].axis == b->pass[i].axis && a->pass[i].level == b->pass[i].level;
-        return same;
-}
-
-const uint8_t *
-field_learnt(const struct field_part *p, unsigned flags, const struct pyramid_plane *plane)
-{
-        if (!(flags & FIELD_SIDE_PATTERN))
-                return NULL;
-        for (size_t i = 0; i < p->view.nblocks; i++)
-                if (!same_passes(&plane[i].cascade, &p->plane[i].cascade))
-                        return NULL;
-        return p->learnt;
-}
-
 struct residual_segment *
 field_segments(const struct field_view *v, const struct pyramid_plane *plane, struct arena *arena,
                size_t *nsegments)
@@ -126,39 +105,24 @@ parse_side(const struct field_geometry *g, const struct field_part *part, struct
 }
 
 static enum caefs_err
-decode_primed(const struct field_part *part, const struct field_view *v,
-              const struct pyramid_plane *planes, struct cursor *side, struct arena *arena,
-              const int32_t **residual)
+decode_residuals(const struct field_part *part, bool primed, const struct field_view *v,
+                 const struct pyramid_plane *planes, struct cursor *side, struct arena *arena,
+                 int32_t **residual)
 {
         size_t nsegments;
         struct residual_segment *segment = field_segments(v, planes, arena, &nsegments);
         int32_t           *r = arena_array(arena, v->count + ROWS_LANES, sizeof *r);
         struct field_guide guide;
 
-        if (segment == NULL || r == NULL || !field_guide_begin(&guide, v, planes, NULL, arena))
+        if (segment == NULL || r == NULL || !field_guide_begin(&guide, v, planes, arena))
                 return caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for %zu values", v->count);
-        const struct mixing_guide asked = field_guide_of(&guide);
-        *residual = r;
-        return primed_decode(&part->primed, side, segment, nsegments, &asked, arena, r);
-}
-
-static enum caefs_err
-decode_residuals(const struct field_part *part, const uint8_t *learnt, const struct field_view *v,
-                 const struct pyramid_plane *planes, struct cursor *side, struct arena *arena,
-                 const int32_t **residual)
-{
-        size_t nsegments;
-        struct residual_segment *segment = field_segments(v, planes, arena, &nsegments);
-        struct mixing_memory *memory = mixing_memory_copy(part->memory, v->count, arena);
-        struct field_guide    guide;
-
-        if (segment == NULL || memory == NULL || !field_guide_begin(&guide, v, planes, learnt, arena))
-                return caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for %zu values", v->count);
-        const struct mixing_guide asked = field_guide_of(&guide);
-        enum caefs_err err = mixing_memory_decode(memory, side, segment, nsegments, &asked,
-                                                  residual);
+        const struct residual_guide asked = field_guide_of(&guide);
+        enum caefs_err err = primed
+                ? primed_decode(&part->primed, side, segment, nsegments, &asked, arena, r)
+                : residual_decode_guided(side, r, segment, nsegments, &asked, arena);
         if (err == CAEFS_OK && cursor_left(side) > 0)
                 err = caefs_fail(CAEFS_ERR_CORRUPT, "field: bytes behind the residuals");
+        *residual = r;
         return err;
 }
 
@@ -169,7 +133,7 @@ field_decode(const struct field_geometry *g, struct cursor *side, struct cursor 
         const struct field_part *part = model_part(g->model, FAMILY_FIELD);
         struct field_view     v;
         struct pyramid_plane *planes = NULL;
-        const int32_t        *residual = NULL;
+        int32_t              *residual = NULL;
         unsigned              flags;
         size_t                at = 0;
 
@@ -178,11 +142,9 @@ field_decode(const struct field_geometry *g, struct cursor *side, struct cursor 
         if (g->wide || g->step > INT32_MAX || g->shape.ndim > AXES || g->count > FIELD_MAX_VALUES)
                 return caefs_fail(CAEFS_ERR_CORRUPT, "field: not for such a chunk");
         enum caefs_err err = parse_side(g, part, side, arena, &flags, &v, &planes);
-        if (err == CAEFS_OK && flags & FIELD_SIDE_PRIMED)
-                err = decode_primed(part, &v, planes, side, arena, &residual);
-        else if (err == CAEFS_OK)
-                err = decode_residuals(part, field_learnt(part, flags, planes), &v, planes, side,
-                                       arena, &residual);
+        if (err == CAEFS_OK)
+                err = decode_residuals(part, flags & FIELD_SIDE_PRIMED, &v, planes, side, arena,
+                                       &residual);
         for (size_t i = 0; err == CAEFS_OK && i < v.nblocks; i++) {
                 size_t left = g->count - at, n = v.block[i].count < left ? v.block[i].count : left;
                 err = pyramid_rebuild(&planes[i], v.block[i].extent, (int32_t) g->step,

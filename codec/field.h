@@ -7,29 +7,22 @@
  *
  *   pattern    the shape of the fields, the blocks of a flat one, and for each block the
  *              plan and stencils of a pyramid (codec/pyramid.h)
- *   examples   the residuals of some fields: the coder has learnt from them
- *              (codec/mixing_memory.h), and how large they were at each place is a guide; for mixing
  *   statistics tables of what prediction leaves, that coding begins with (codec/primed.h)
  *
- * Fields of other shapes are coded with the statistics alone.
- *
- * EFFORT_MAX also tries mixing, with what the examples taught, which is slow (0.5 to 5 million
- * values a second).  EFFORT_FAST does not try the family.
+ * Fields of other shapes are coded with the statistics alone.  EFFORT_MAX also tries mixing, which
+ * is slow (codec/residual_guide.h); EFFORT_FAST does not try the family.
  *
  * Thread safety: a part is immutable; functions are pure, each call with its own arena.
  */
 #ifndef CAEFS_CODEC_FIELD_H
 #define CAEFS_CODEC_FIELD_H
 
-#include "codec/mixing_memory.h"
 #include "codec/primed.h"
 #include "codec/pyramid.h"
 
 #define FIELD_MAX_VALUES   ((size_t) 1 << 20)
 #define FIELD_MAX_FLAT     ((size_t) 1 << 18)   /* of these, whose blocks are looked for */
 #define FIELD_MAX_BLOCKS   32
-#define FIELD_MAX_EXAMPLES 16
-#define FIELD_MAX_REMEMBERED ((size_t) 1 << 19) /* values of all examples together */
 
 /* Consecutive values that are an array. */
 struct field_block {
@@ -50,16 +43,12 @@ struct field_part {
         struct field_view     view;
         struct pyramid_plane *plane;    /* (nblocks) */
         struct primed         primed;
-        size_t                nexamples;
-        uint8_t              *learnt;   /* (count) classes of the residuals in the examples
-                                         * (codec/field_guide.h); NULL: no examples */
-        struct mixing_memory *memory;
 };
 
 /* First byte of SIDE. */
-#define FIELD_SIDE_PATTERN 0x01         /* the model's blocks and plans, and its guide */
+#define FIELD_SIDE_PATTERN 0x01         /* the model's blocks */
 #define FIELD_SIDE_GIVEN   0x02         /* its stencils as well */
-#define FIELD_SIDE_PRIMED  0x04         /* coded with its tables, else with its memory */
+#define FIELD_SIDE_PRIMED  0x04         /* coded with its tables, else by mixing */
 #define FIELD_SIDE_ALL     0x07
 
 /* A field of SHAPE as one array. */
@@ -67,11 +56,6 @@ void field_view_of_shape(const struct shape *shape, struct field_view *v);
 
 /* True when fields of G's shape have the pattern of P. */
 bool field_has_pattern(const struct field_part *p, const struct field_geometry *g);
-
-/* What the examples tell of a chunk with these FLAGS of SIDE and PLANE, (nblocks); NULL:
- * nothing.  It is of use only in the order of the model's passes. */
-const uint8_t *field_learnt(const struct field_part *p, unsigned flags,
-                            const struct pyramid_plane *plane);
 
 /* Segments of all blocks of V; the arena's, NULL when memory is out. */
 struct residual_segment *field_segments(const struct field_view *v,
@@ -89,13 +73,6 @@ void field_pattern_write(const struct shape *shape, const struct field_view *v,
 enum caefs_err field_primed_write(const struct field_view *v, const struct pyramid_plane *plane,
                                   const int32_t *const *residual, size_t nfields,
                                   struct bytes *out);
-
-/* Appends the coding of the examples, (nexamples) residuals of the pattern with the
- * segments of PLANE, to what field_primed_write() left. */
-enum caefs_err field_examples_write(const struct field_view *v,
-                                    const struct pyramid_plane *plane,
-                                    const int32_t *const *residual, size_t nexamples,
-                                    struct bytes *out);
 
 extern const struct family_part field_part;
 

@@ -125,25 +125,20 @@ write_planes(const struct attempt *a, unsigned flags, struct bytes *side)
         }
 }
 
-/* With the model's tables, or, MIXED, with its memory. */
+/* With the model's tables, or by mixing. */
 static enum caefs_err
 attempt_write(const struct field_part *part, const struct attempt *a, bool mixed,
               struct arena *arena, struct bytes *side)
 {
         size_t nsegments;
         struct residual_segment *segment = field_segments(&a->view, a->plane, arena, &nsegments);
-        const uint8_t *learnt = mixed ? field_learnt(part, a->flags, a->plane) : NULL;
-        struct mixing_memory *memory = NULL;
         struct field_guide guide;
 
-        if (mixed)
-                memory = mixing_memory_copy(part->memory, a->view.count, arena);
-        if (segment == NULL || (mixed && memory == NULL)
-            || !field_guide_begin(&guide, &a->view, a->plane, learnt, arena))
+        if (segment == NULL || !field_guide_begin(&guide, &a->view, a->plane, arena))
                 return caefs_fail(CAEFS_ERR_NOMEM, "field: no memory for %zu values", a->view.count);
         write_planes(a, a->flags | (mixed ? 0 : FIELD_SIDE_PRIMED), side);
-        const struct mixing_guide asked = field_guide_of(&guide);
-        return mixed ? mixing_memory_encode(memory, a->residual, segment, nsegments, &asked, side)
+        const struct residual_guide asked = field_guide_of(&guide);
+        return mixed ? residual_encode_guided(a->residual, segment, nsegments, &asked, arena, side)
                 : primed_encode(&part->primed, a->residual, segment, nsegments, &asked, arena, side);
 }
 

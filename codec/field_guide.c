@@ -1,33 +1,10 @@
-/* codec/field_guide.c - how large residuals of a field are likely to be, and why. */
+/* codec/field_guide.c - how large residuals of a field are likely to be. */
 #include "codec/field_guide.h"
 
 #include <string.h>
 
-/* Magnitudes count up to these. */
-#define LARGEST_LEARNT 60
+/* Magnitudes count up to this. */
 #define LARGEST_BESIDE 255
-
-void
-field_sums_add(uint64_t *sum, const int32_t *residual, size_t count)
-{
-        for (size_t i = 0; i < count; i++) {
-                uint64_t m = residual[i] < 0 ? 0 - (uint64_t) residual[i] : (uint64_t) residual[i];
-                sum[i] += m < LARGEST_LEARNT ? m : LARGEST_LEARNT;
-        }
-}
-
-void
-field_sums_class(const uint64_t *sum, size_t n, size_t count, uint8_t *class)
-{
-        static const uint16_t limit[] = { 1, 5, 10, 18, 32, 64, 128, 256 };     /* in 16ths */
-
-        for (size_t i = 0; i < count; i++) {
-                uint8_t c = 0;
-                while (c < sizeof limit / sizeof limit[0] && 16 * sum[i] >= limit[c] * (uint64_t) n)
-                        c++;
-                class[i] = c;
-        }
-}
 
 /* ---- what is around a target ---- */
 
@@ -90,9 +67,9 @@ sum_around(const struct around *a, size_t n, size_t point, uint8_t *sum)
         }
 }
 
-/* Adds the classes of N targets: 0 to 3 as they are, then two an octave, at most 15. */
+/* The classes of N targets: 0 to 3 as they are, then two an octave, at most 15. */
 static void
-add_classes(const struct around *around, size_t n, uint8_t *class)
+set_classes(const struct around *around, size_t n, uint8_t *class)
 {
         static const uint8_t limit[] = { 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192 };
         struct around a = *around;
@@ -108,7 +85,7 @@ add_classes(const struct around *around, size_t n, uint8_t *class)
                         uint8_t c = 0;
                         for (unsigned k = 0; k < sizeof limit; k++)
                                 c = (uint8_t) (c + (sum[i] >= limit[k]));
-                        class[at + i] = (uint8_t) (class[at + i] | c << 4);
+                        class[at + i] = c;
                 }
                 a.before += some * a.point;
                 a.behind += some * a.point;
@@ -129,7 +106,7 @@ classes_of_part(const struct beside *b, const uint8_t *m, size_t from, size_t en
         };
 
         if (from < end)
-                add_classes(&a, end - from, class + from);
+                set_classes(&a, end - from, class + from);
 }
 
 static void
@@ -191,11 +168,11 @@ place_magnitudes(const struct beside *b, const struct pass *p, const int32_t *re
 
 bool
 field_guide_begin(struct field_guide *g, const struct field_view *view,
-                  const struct pyramid_plane *plane, const uint8_t *learnt, struct arena *arena)
+                  const struct pyramid_plane *plane, struct arena *arena)
 {
-        *g = (struct field_guide) { .view = view, .plane = plane, .learnt = learnt };
+        *g = (struct field_guide) { .view = view, .plane = plane };
         g->magnitude = arena_array(arena, view->count, sizeof *g->magnitude);
-        g->class = arena_alloc(arena, view->count + 1);
+        g->class = arena_alloc(arena, view->count);
         return g->magnitude != NULL && g->class != NULL;
 }
 
@@ -217,12 +194,9 @@ next_pass(void *context, const int32_t *r)
                 struct beside b = beside_of(extent, last);
                 place_magnitudes(&b, last, r + g->at - pass_count(last), magnitude);
         }
-        if (g->learnt != NULL)
-                memcpy(g->class + g->at, g->learnt + g->at, count);
-        else
+        if (p->axis == BASE_PASS) {
                 memset(g->class + g->at, 0, count);
-        g->class[g->at + count] = 0;
-        if (p->axis != BASE_PASS) {
+        } else {
                 struct beside b = beside_of(extent, p);
                 classes_beside(&b, p, magnitude, g->class + g->at);
         }
@@ -237,8 +211,8 @@ next_pass(void *context, const int32_t *r)
         return any;
 }
 
-struct mixing_guide
+struct residual_guide
 field_guide_of(struct field_guide *g)
 {
-        return (struct mixing_guide) { .class = g->class, .before = next_pass, .context = g };
+        return (struct residual_guide) { .class = g->class, .before = next_pass, .context = g };
 }

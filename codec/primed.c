@@ -118,7 +118,7 @@ decode_one(struct decoder *d, const struct row *row, unsigned lane, size_t at, b
         uint32_t x = d->lane[lane], place = x & (PRIMED_TOTAL - 1);
         bool     mirror;
         unsigned context = primed_context(row->around + at, primed_pitch(row->layout), has_row,
-                                          row->told[at] >> 4, &mirror);
+                                          row->told[at], &mirror);
         unsigned class = d->state.prior->class_of[context];
         unsigned t = d->state.token[class][place];
         uint32_t range = d->state.range[class][t];
@@ -341,7 +341,7 @@ decoder_make(const struct primed *p, const struct residual_segment *segment, siz
 
 enum caefs_err
 primed_decode(const struct primed *p, struct cursor *in, const struct residual_segment *segment,
-              size_t nsegments, const struct mixing_guide *guide, struct arena *arena, int32_t *r)
+              size_t nsegments, const struct residual_guide *guide, struct arena *arena, int32_t *r)
 {
         struct decoder *d = decoder_make(p, segment, nsegments, arena);
         size_t count = 0, at = 0;

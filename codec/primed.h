@@ -3,8 +3,8 @@
  * Frequency tables begin with what a model remembers of other sequences, and are renewed now
  * and then by what this one has shown so far: so they cost nothing, and fit soon.  Three
  * things give the class of a residual, and with it its table: the magnitudes of its neighbours
- * (left ones, and one row back), how far their signs agree, and the second class of a guide
- * (codec/mixing_memory.h), which for a pyramid is how large the residuals of coarser passes were
+ * (left ones, and one row back), how far their signs agree, and the class of a guide
+ * (codec/residual_guide.h), which for a pyramid is how large the residuals of coarser passes were
  * around it.  Which of these make a class is learnt.
  *
  * On series of fields this comes within 1 to 12 % of mixing and decodes ten times as fast.
@@ -18,12 +18,12 @@
 #ifndef CAEFS_CODEC_PRIMED_H
 #define CAEFS_CODEC_PRIMED_H
 
-#include "codec/mixing_memory.h"
+#include "codec/residual_guide.h"
 
-#define PRIMED_CLASSES 16
+#define PRIMED_CLASSES 32
 #define PRIMED_SUMS    256              /* of neighbouring magnitudes */
 #define PRIMED_LEVELS  32               /* they are first put into these: rans_level_of() */
-#define PRIMED_TOLD    16               /* classes of the guide */
+#define PRIMED_TOLD    RESIDUAL_GUIDE_CLASSES
 #define PRIMED_SIGNS   4                /* how far the signs of neighbours agree */
 #define PRIMED_TOKENS  131
 #define PRIMED_SEEN    32               /* weight of one occurrence */
@@ -39,13 +39,13 @@ struct primed {
 /* Appends the coding of R, (sum of counts), to OUT. */
 enum caefs_err primed_encode(const struct primed *p, const int32_t *r,
                              const struct residual_segment *segment, size_t nsegments,
-                             const struct mixing_guide *guide, struct arena *arena,
+                             const struct residual_guide *guide, struct arena *arena,
                              struct bytes *out);
 
 /* Reads all that is left of IN, which is not trusted, to R, (sum of counts). */
 enum caefs_err primed_decode(const struct primed *p, struct cursor *in,
                              const struct residual_segment *segment, size_t nsegments,
-                             const struct mixing_guide *guide, struct arena *arena, int32_t *r);
+                             const struct residual_guide *guide, struct arena *arena, int32_t *r);
 
 /* ---- codec/primed_learn.c ---- */
 
@@ -57,7 +57,7 @@ struct primed_lesson {
 /* Adds R, (sum of counts), to L. */
 enum caefs_err primed_lesson_add(struct primed_lesson *l, const int32_t *r,
                                  const struct residual_segment *segment, size_t nsegments,
-                                 const struct mixing_guide *guide, struct arena *arena);
+                                 const struct residual_guide *guide, struct arena *arena);
 
 /* What L taught, as bytes of a model. */
 void primed_lesson_write(const struct primed_lesson *l, struct bytes *out);

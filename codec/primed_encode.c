@@ -30,7 +30,7 @@ classify_row(struct encoder *e, const struct primed_layout *l, int16_t *around, 
                         bool     mirror;
                         unsigned t = primed_token_of(r[i]);
                         unsigned context = primed_context(around + i, primed_pitch(l), has_row,
-                                                          told[i] >> 4, &mirror);
+                                                          told[i], &mirror);
                         e->class[at + i] = e->state.prior->class_of[context];
                         e->token[at + i] = (uint8_t) (mirror ? primed_mirror(t) : t);
                         around[i] = primed_known(t);
@@ -195,7 +195,7 @@ encoder_make(struct encoder *e, const struct primed *p, const struct residual_se
 
 static bool
 encode_in_arena(struct encoder *e, const int32_t *r, const struct residual_segment *segment,
-                size_t nsegments, size_t count, const struct mixing_guide *guide,
+                size_t nsegments, size_t count, const struct residual_guide *guide,
                 struct arena *arena, struct bytes *out)
 {
         for (size_t i = 0, at = 0; i < nsegments; i++) {
@@ -218,7 +218,7 @@ encode_in_arena(struct encoder *e, const int32_t *r, const struct residual_segme
 
 enum caefs_err
 primed_encode(const struct primed *p, const int32_t *r, const struct residual_segment *segment,
-              size_t nsegments, const struct mixing_guide *guide, struct arena *arena,
+              size_t nsegments, const struct residual_guide *guide, struct arena *arena,
               struct bytes *out)
 {
         struct arena_mark mark = arena_mark(arena);

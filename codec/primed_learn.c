@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLASS_BITS   100.0              /* what another class must save */
+#define CLASS_BITS   80.0              /* what another class must save */
 #define MOST_SEEN    600                /* occurrences that the weights of a class stand for */
 #define LEAST_WEIGHT 4                  /* of a token that has not been seen */
 #define MOST_STEP    63                 /* as stored */
@@ -50,7 +50,7 @@ add_row(struct primed_lesson *l, const struct primed_layout *layout, int16_t *ar
                         bool     mirror;
                         unsigned t = primed_token_of(r[at + i]);
                         unsigned c = primed_context(around + i, primed_pitch(layout), at > 0,
-                                                    told[at + i] >> 4, &mirror);
+                                                    told[at + i], &mirror);
                         l->count[level_of(c % PRIMED_SUMS)]
                                 [c / (PRIMED_SUMS * PRIMED_SIGNS)][c / PRIMED_SUMS % PRIMED_SIGNS]
                                 [mirror ? primed_mirror(t) : t]++;
@@ -60,7 +60,7 @@ add_row(struct primed_lesson *l, const struct primed_layout *layout, int16_t *ar
 
 enum caefs_err
 primed_lesson_add(struct primed_lesson *l, const int32_t *r, const struct residual_segment *segment,
-                  size_t nsegments, const struct mixing_guide *guide, struct arena *arena)
+                  size_t nsegments, const struct residual_guide *guide, struct arena *arena)
 {
         struct arena_mark mark = arena_mark(arena);
         size_t            start = 0, largest = 0;
@@ -265,9 +265,9 @@ primed_lesson_write(const struct primed_lesson *l, struct bytes *out)
 
         adaptive_number_init(&many);
         adaptive_number_init(&change);
-        write_bits(&e, n - 1, 4);
+        write_bits(&e, n - 1, 5);
         for (unsigned c = 1; c < n; c++) {
-                write_bits(&e, cut[c].from, 4);
+                write_bits(&e, cut[c].from, 5);
                 write_bits(&e, cut[c].axis, 2);
                 write_bits(&e, cut[c].at, 5);
         }
@@ -286,9 +286,9 @@ read_classes(struct binary_decoder *d, struct primed *p)
 {
         struct classes classes = { { { { 0 } } } };
 
-        p->nclasses = read_bits(d, 4) + 1;
+        p->nclasses = read_bits(d, 5) + 1;
         for (unsigned c = 1; c < p->nclasses; c++) {
-                struct cut cut = { .from = read_bits(d, 4) };
+                struct cut cut = { .from = read_bits(d, 5) };
                 unsigned axis = read_bits(d, 2);
                 cut.at = read_bits(d, 5);
                 if (cut.from >= c || axis >= NAXES)

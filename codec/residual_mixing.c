@@ -9,7 +9,7 @@
  * Encoder and decoder are one function: what they have in common cannot differ. */
 #include "codec/binary_coder.h"
 #include "codec/mixer.h"
-#include "codec/mixing_memory.h"
+#include "codec/residual_guide.h"
 #include "codec/residual_coder.h"
 
 #define BLOCK          64
@@ -81,10 +81,9 @@ struct place {
         unsigned                match_length;
         uint32_t                rolling;        /* hash of the last MATCH_LONG codes */
         uint32_t                missed;         /* a bit for each of the last forecasts */
-        const struct mixing_guide *guide;       /* of this sequence, or NULL */
-        const uint8_t          *class;          /* by the guide, of the residual at START; NULL:
+        const struct residual_guide *guide;     /* or NULL */
+        const uint8_t          *class;          /* by the guide, of the first residual; NULL:
                                                  * nothing is told of this segment */
-        size_t                  start;          /* of this sequence */
 };
 
 MIXER_INLINE bool
@@ -186,16 +185,12 @@ set_exact_contexts(struct mixer *m, const struct place *p, bool row)
 MIXER_INLINE void
 set_guided_contexts(struct mixer *m, const struct place *p, unsigned level, unsigned near)
 {
-        const uint8_t *g = p->class + (p->at - p->start);
-        unsigned first = g[0] & 15, second = g[0] >> 4;
-        unsigned beside = (g[1] & 15u) + (p->at > p->segment_start ? g[-1] & 15u : 0u);
+        unsigned class = p->class[p->at];
 
-        m->context[4] = mixer_hash(mixer_hash(first * 32u + beside, at_most(level, 7)), 334);
         if (m->match_context == 0)
-                m->context[6] = mixer_hash(second * 4096u + near, 335);
-        m->context[9] = mixer_hash(mixer_hash(g[0], at_most(level, 11)), 333);
-        unsigned told = first > second / 2 ? first : second / 2;
-        m->select = at_most(level, 7) * 4 + at_most(told / 2, 3);
+                m->context[6] = mixer_hash(class * 4096u + near, 335);
+        m->context[9] = mixer_hash(mixer_hash(class, at_most(level, 11)), 333);
+        m->select = at_most(level, 7) * 4 + at_most(class / 4, 3);
 }
 
 /* The contexts of the residual at P. */
@@ -446,14 +441,11 @@ set_block_contexts(struct mixer *m, const struct place *p, uint32_t history, siz
                 m->context[k] = mixer_hash(k << 20, (history & 3) << 2 | above);
         m->select = above * 8 + (history & 7);
         if (p->class != NULL) {
-                const uint8_t *g = p->class + (p->at - p->start);
-                unsigned first = 0, second = 0;
-                for (size_t i = 0; i < n; i++) {
-                        first = (g[i] & 15u) > first ? g[i] & 15u : first;
-                        second = g[i] >> 4 > second ? g[i] >> 4 : second;
-                }
-                m->context[3] = mixer_hash(12u << 20, (first << 4 | second) << 2 | above);
-                m->context[6] = mixer_hash(13u << 20, (first << 4 | second) << 3 | (history & 7));
+                unsigned most = 0;
+                for (size_t i = 0; i < n; i++)
+                        most = p->class[p->at + i] > most ? p->class[p->at + i] : most;
+                m->context[3] = mixer_hash(12u << 20, most << 2 | above);
+                m->context[6] = mixer_hash(13u << 20, most << 3 | (history & 7));
         }
 }
 
@@ -516,13 +508,6 @@ code_hidden_row(struct stream *s, struct place *p)
         p->hidden_row = HIDDEN_ROW_LEAST << found;
 }
 
-/* The residuals of this sequence so far. */
-static inline const int32_t *
-sequence_of(const struct place *p)
-{
-        return (const int32_t *) p->r->value + p->start;
-}
-
 MIXER_INLINE void
 code_all(struct stream *s, struct place *p)
 {
@@ -534,7 +519,7 @@ code_all(struct stream *s, struct place *p)
                 p->row = p->hidden_row != 0 ? p->hidden_row : segment->row;
                 p->kind = segment->kind;
                 p->class = NULL;
-                if (p->guide != NULL && p->guide->before(p->guide->context, sequence_of(p)))
+                if (p->guide != NULL && p->guide->before(p->guide->context, p->r->value))
                         p->class = p->guide->class;
                 for (size_t left = segment->count; left > 0;) {
                         size_t n = left < BLOCK ? left : BLOCK;
@@ -739,136 +724,54 @@ const struct residual_coder residual_coder_mixing = {
         .decode = mixing_decode,
 };
 
-/* ---- what is remembered from one sequence to the next: codec/mixing_memory.h ---- */
+/* ---- with a guide ---- */
 
-struct mixing_memory {
-        struct stream           stream;
-        struct place            place;
-        struct residuals        all;            /* VALUE (room): everything so far */
-        size_t                  room;
-};
-
-/* Bytes of what hangs on a memory: slots, last_seen, values, codes. */
-static size_t
-memory_bytes(unsigned bits, size_t room)
+static struct residuals
+residuals_of(const int32_t *r, const struct residual_segment *segment, size_t nsegments)
 {
-        return ((size_t) (MIXER_MODELS + 2) << bits) * sizeof(uint32_t)
-                + (room + MIXING_MEMORY_SLACK) * sizeof(int32_t) + MARGIN + room;
-}
+        struct residuals all = { .value = (int32_t *) r, .segment = segment, .nsegments = nsegments };
 
-static void
-memory_lay(struct mixing_memory *m, unsigned bits, size_t room, void *bytes)
-{
-        uint32_t *slot = bytes, *seen = slot + ((size_t) MIXER_MODELS << bits);
-        int32_t  *value = (int32_t *) (seen + ((size_t) 2 << bits));
-
-        m->stream.mixer.slot_bits = bits;
-        for (unsigned k = 0; k < MIXER_MODELS; k++)
-                m->stream.mixer.slot[k] = slot + ((size_t) k << bits);
-        m->place.last_seen[0] = seen;
-        m->place.last_seen[1] = seen + ((size_t) 1 << bits);
-        m->place.seen_bits = bits;
-        m->place.code = (int8_t *) (value + room + MIXING_MEMORY_SLACK) + MARGIN;
-        m->place.r = &m->all;
-        m->all.value = value;
-        m->room = room;
-}
-
-unsigned
-mixing_memory_bits(size_t count)
-{
-        return table_bits(count, MIXING_MEMORY_BITS_MOST);
-}
-
-struct mixing_memory *
-mixing_memory_make(unsigned bits, size_t room)
-{
-        size_t own = (sizeof(struct mixing_memory) + 63) / 64 * 64;
-
-        if (bits < MIXING_MEMORY_BITS_LEAST || bits > MIXING_MEMORY_BITS_MOST || room > MIXING_MEMORY_ROOM)
-                return NULL;
-        size_t size = own + memory_bytes(bits, room);
-        struct mixing_memory *m = aligned_alloc(64, (size + 63) / 64 * 64);
-        if (m == NULL)
-                return NULL;
-        memset(m, 0, size);
-        memory_lay(m, bits, room, (char *) m + own);
-        mixer_init(&m->stream.mixer);
-        for (size_t i = 0; i < sizeof m->stream.raw / sizeof m->stream.raw[0]; i++)
-                m->stream.raw[i] = m->stream.told[i] = ADAPTIVE_BIT;
-        return m;
-}
-
-struct mixing_memory *
-mixing_memory_copy(const struct mixing_memory *from, size_t more, struct arena *arena)
-{
-        unsigned bits = from->stream.mixer.slot_bits;
-        size_t   known = from->place.at, room = known + more;
-
-        if (more > MIXING_MEMORY_ROOM)
-                return NULL;
-        struct mixing_memory *m = arena_alloc(arena, sizeof *m);
-        void *bytes = arena_alloc(arena, memory_bytes(bits, room));
-        if (m == NULL || bytes == NULL)
-                return NULL;
-        *m = *from;
-        memory_lay(m, bits, room, bytes);
-        memcpy(bytes, from->stream.mixer.slot[0],
-               ((size_t) (MIXER_MODELS + 2) << bits) * sizeof(uint32_t));
-        memcpy(m->all.value, from->all.value, known * sizeof(int32_t));
-        memcpy(m->place.code - MARGIN, from->place.code - MARGIN, MARGIN + known);
-        return m;
-}
-
-/* What is to be coded next; false when there is no room for it. */
-static bool
-memory_begin(struct mixing_memory *m, const struct residual_segment *segment, size_t nsegments,
-             const struct mixing_guide *guide, size_t *count)
-{
-        *count = 0;
         for (size_t i = 0; i < nsegments; i++)
-                *count += segment[i].count;
-        if (*count > m->room - m->place.at)
-                return false;
-        m->all.segment = segment;
-        m->all.nsegments = nsegments;
-        m->all.count = m->place.at + *count;
-        m->place.guide = guide;
-        m->place.start = m->place.at;
-        return true;
+                all.count += segment[i].count;
+        return all;
 }
 
 enum caefs_err
-mixing_memory_encode(struct mixing_memory *m, const int32_t *r,
-                     const struct residual_segment *segment, size_t nsegments,
-                     const struct mixing_guide *guide, struct bytes *out)
+residual_encode_guided(const int32_t *r, const struct residual_segment *segment, size_t nsegments,
+                       const struct residual_guide *guide, struct arena *arena, struct bytes *out)
 {
-        size_t count;
+        const struct residuals all = residuals_of(r, segment, nsegments);
+        struct arena_mark mark = arena_mark(arena);
+        struct stream *s;
+        struct place p;
 
-        if (!memory_begin(m, segment, nsegments, guide, &count))
-                return caefs_fail(CAEFS_ERR_LIMIT, "residuals: more than can be remembered");
-        memcpy((int32_t *) m->all.value + m->place.at, r, count * sizeof *r);
-        m->stream.encodes = true;
-        m->stream.encoder = binary_encoder_of(out);
-        code_all_best(&m->stream, &m->place);
-        binary_encoder_finish(&m->stream.encoder);
-        return out->failed ? caefs_fail(CAEFS_ERR_NOMEM, "no memory for residuals") : CAEFS_OK;
+        bool good = all.count < UINT32_MAX && start(&s, &p, &all, arena);
+        if (good) {
+                p.guide = guide;
+                s->encodes = true;
+                s->encoder = binary_encoder_of(out);
+                code_all_best(s, &p);
+                binary_encoder_finish(&s->encoder);
+        }
+        arena_release(arena, mark);
+        return good && !out->failed ? CAEFS_OK :
+                caefs_fail(CAEFS_ERR_NOMEM, "no memory for residuals");
 }
 
 enum caefs_err
-mixing_memory_decode(struct mixing_memory *m, struct cursor *in,
-                     const struct residual_segment *segment, size_t nsegments,
-                     const struct mixing_guide *guide, const int32_t **r)
+residual_decode_guided(struct cursor *in, int32_t *r, const struct residual_segment *segment,
+                       size_t nsegments, const struct residual_guide *guide, struct arena *arena)
 {
-        size_t count, at = m->place.at;
+        const struct residuals all = residuals_of(r, segment, nsegments);
+        struct stream *s;
+        struct place p;
 
-        if (!memory_begin(m, segment, nsegments, guide, &count))
-                return caefs_fail(CAEFS_ERR_CORRUPT, "residuals: more than can be remembered");
-        m->stream.encodes = false;
-        m->stream.decoder = binary_decoder_of(in);
-        code_all_best(&m->stream, &m->place);
-        if (in->failed || !binary_decoder_finish(&m->stream.decoder))
-                return caefs_fail(CAEFS_ERR_CORRUPT, "residuals are cut short");
-        *r = (const int32_t *) m->all.value + at;
-        return CAEFS_OK;
+        if (all.count >= UINT32_MAX || !start(&s, &p, &all, arena))
+                return caefs_fail(CAEFS_ERR_NOMEM, "no memory for residuals");
+        p.guide = guide;
+        s->encodes = false;
+        s->decoder = binary_decoder_of(in);
+        code_all_best(s, &p);
+        return !in->failed && binary_decoder_finish(&s->decoder) ? CAEFS_OK
+                : caefs_fail(CAEFS_ERR_CORRUPT, "residuals are cut short");
 }

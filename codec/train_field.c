@@ -19,9 +19,12 @@
 #define TRIED_VALUES ((size_t) 1 << 18)
 
 /* Reading gets a little slower: what must be saved at least. */
-#define LEAST_SAVING 0.03
+#define LEAST_SAVING 0.02
 
-/* Fields that show where blocks lie. */
+/* Fields that are learnt from. */
+#define MAX_FIELDS 16
+
+/* Of these, the ones that show where blocks lie. */
 #define BLOCK_FIELDS 4
 
 /* Learnt fields of one shape. */
@@ -31,10 +34,10 @@ struct lesson {
         struct shape           shape;
         size_t                 count;           /* values of a field */
         size_t                 nfields;
-        const struct train_piece *piece[FIELD_MAX_EXAMPLES];
-        int32_t               *grid[FIELD_MAX_EXAMPLES];
-        uint8_t               *hole[FIELD_MAX_EXAMPLES];
-        int32_t               *residual[FIELD_MAX_EXAMPLES];
+        const struct train_piece *piece[MAX_FIELDS];
+        int32_t               *grid[MAX_FIELDS];
+        uint8_t               *hole[MAX_FIELDS];
+        int32_t               *residual[MAX_FIELDS];
         struct field_view      view;
         struct pyramid_plane  *plane;           /* (nblocks): of the first field */
 };
@@ -60,8 +63,7 @@ is_field(const struct training *t, const struct train_piece *p)
                 && t->options->scope == SCOPE_ARRAY;
 }
 
-/* The shape that most learnt pieces have, and as many of them as there may be examples,
- * evenly. */
+/* The shape that most learnt pieces have, and up to MAX_FIELDS of them, evenly. */
 static void
 choose_fields(struct lesson *l)
 {
@@ -80,7 +82,7 @@ choose_fields(struct lesson *l)
                         l->count = p->learnt[i].count;
                 }
         }
-        size_t wanted = most < FIELD_MAX_EXAMPLES ? most : FIELD_MAX_EXAMPLES;
+        size_t wanted = most < MAX_FIELDS ? most : MAX_FIELDS;
         for (size_t i = 0, seen = 0; i < p->nlearnt; i++) {
                 if (!is_field(t, &p->learnt[i]) || !same_shape(&l->shape, &p->learnt[i].shape))
                         continue;
@@ -194,10 +196,8 @@ static enum caefs_err
 write_part(const struct lesson *l, struct bytes *part)
 {
         field_pattern_write(&l->shape, &l->view, l->plane, part);
-        enum caefs_err err = field_primed_write(&l->view, l->plane,
-                                                (const int32_t *const *) l->residual, l->nfields,
-                                                part);
-        return err != CAEFS_OK ? err : field_examples_write(&l->view, l->plane, NULL, 0, part);
+        return field_primed_write(&l->view, l->plane, (const int32_t *const *) l->residual,
+                                  l->nfields, part);
 }
 
 /* What all data would take with PART, or, empty, without a model. */
