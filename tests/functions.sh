@@ -53,6 +53,20 @@ skip() {
 # cleanup_fn COMMAND ARG...: runs it at the end, last registered first.
 cleanup_fn() { cleanup_commands+=("$(printf '%q ' "$@")"); }
 
+# Never recurses into something that is mounted: --one-file-system knows no bind mounts, which
+# may show any directory of this machine.
+_remove_tmp() {
+    local mnt
+    while read -r mnt; do umount -l "$mnt" 2>/dev/null; done \
+        < <(awk -v below="$tmp/" 'index($2, below) == 1 { print $2 }' /proc/self/mounts | tac)
+    if grep -qF " $tmp/" /proc/self/mounts; then
+        say "FAILED: something is still mounted below $tmp, which is left as it is"
+        return 1
+    fi
+    rm -rf --one-file-system "$tmp" 2>/dev/null
+    return 0
+}
+
 _on_exit() {
     local status=$? i mnt
     trap - EXIT
@@ -65,8 +79,7 @@ _on_exit() {
             status=1
         fi
     done
-    # Never recurse into something that is still mounted.
-    rm -rf --one-file-system "$tmp" 2>/dev/null
+    _remove_tmp || status=1
     exit $status
 }
 trap _on_exit EXIT

@@ -39,11 +39,10 @@ wait_for() {
 not_mounted() { ! grep -q " $1 " /proc/self/mounts; }
 
 # ---- as mount(8) does it ----
-# It looks for helpers in /sbin alone: one with ours is put over it.
+# It looks for helpers in /sbin alone: a copy with ours is put over it.  The real one is never
+# mounted below $tmp, which is removed at the end.
 sbin=$(realpath /sbin)
-mkdir "$tmp/sbin" "$tmp/sbin.real"
-mount --bind "$sbin" "$tmp/sbin.real"
-for program in "$sbin"/*; do ln -s "$tmp/sbin.real/$(basename "$program")" "$tmp/sbin/"; done
+cp -a "$sbin" "$tmp/sbin"
 # mount(8) gives it a PATH of its own, in which an installed caefs is.
 printf '#!/bin/sh\nPATH=%s:$PATH exec sh %s/tools/mount.fuse.caefs "$@"\n' "$(dirname "$CAEFS")" \
     "$abs_top_srcdir" >"$tmp/helper"
