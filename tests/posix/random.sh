@@ -11,7 +11,7 @@ requires_fuse
 requires_root
 
 programs=$abs_top_builddir/tests/posix
-seeds=4 operations=600 walkers=3 steps=1500 rounds=2
+seeds=2 operations=500 walkers=3 steps=1500 rounds=2
 if long_test; then
     seeds=400 operations=4000 walkers=6 steps=20000 rounds=20
 fi
