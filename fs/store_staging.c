@@ -15,7 +15,7 @@
 #include "fs/store_internal.h"
 
 /* A caller that stamps has said a time at most that long ago, in nanoseconds, or will say it.
- * If not, because the process that wrote was killed, ours is better than one of long ago. */
+ * Should it never come, as when the kernel goes away, ours is better than one of long ago. */
 #define CALLER_STAMPS_WITHIN INT64_C(2000000000)
 
 #define DECODE_STEP ((size_t) 1 << 20)
