@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#define KEEP_NAMES 131072
+#define KEEP_NAMES 65536
 #define BATCH      64
 #define PAUSE      0.25         /* seconds between two looks */
 #define LONG_PAUSE 5.0          /* after one that was of no use */

@@ -16,7 +16,7 @@
 
 struct forgetter;
 
-/* From KEEP names on (0: 131072). */
+/* From KEEP names on (0: 65536). */
 enum caefs_err forgetter_start(struct adapter *a, size_t keep, struct forgetter **out);
 
 /* NULL: nothing.  May be called twice, from any thread; free is the last. */

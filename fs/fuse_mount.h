@@ -22,7 +22,7 @@ struct fuse_mount_options {
         const char *kernel_options;     /* comma separated, for libfuse; may be "" */
         unsigned threads;               /* at most this many requests at once; 0: 16 */
         unsigned read_ahead_kib;        /* of the kernel; 0: leave as it is */
-        unsigned names;                 /* of files kept in memory; 0: 131072 */
+        unsigned names;                 /* of files kept in memory; 0: 65536 */
         bool     drain;                 /* seal everything before ending */
         bool     guard;                 /* when the process is killed, its mount goes too */
         const char *metrics_file;       /* absolute, see fs/metrics.h; NULL: none */

@@ -171,6 +171,8 @@ store_file_release(struct store_file *f)
                 return;
         handle_end(f->store, f->inode, may_write(f->flags));
         inode_release(f->store, f->inode);
+        if (may_write(f->flags))
+                queue_help(f->store);
         free(f);
 }
 

@@ -507,6 +507,8 @@ enum caefs_err queue_start(struct store *s);
 void           queue_stop(struct store *s);
 /* INO was closed: it is looked at in DELAY seconds.  Nothing happens without a queue. */
 void           queue_add(struct store *s, uint64_t ino, double delay);
+/* Seals a small file that is due, when many wait; nothing held. */
+void           queue_help(struct store *s);
 
 /* Files that wait, and those being sealed. */
 uint64_t       queue_waiting(struct store *s);

@@ -19,6 +19,9 @@
 #define SCAN_BATCH 256
 #define WORKER_MAX 64
 #define WORKER_NICENESS 10
+/* When so many wait, whoever closes a file seals a small one: staging files for what the
+ * workers do not come to in time would take more time than that. */
+#define HELP_FROM 512
 
 struct waiting {
         int64_t  due;           /* nanoseconds of the monotonic clock */
@@ -155,6 +158,18 @@ wait_until(struct seal_queue *q, int64_t due)
         pthread_cond_timedwait(&q->changed, &q->lock, &t);
 }
 
+/* Lock held; whoever takes one gives back BUSY. */
+static uint64_t
+take_first(struct seal_queue *q)
+{
+        uint64_t ino = q->heap[0].ino;
+
+        q->heap[0] = q->heap[--q->count];
+        sift_down(q->heap, q->count);
+        q->busy++;
+        return ino;
+}
+
 /* The next file that is due; false when it is time to stop. */
 static bool
 take_due(struct seal_queue *q, uint64_t *ino)
@@ -174,10 +189,7 @@ take_due(struct seal_queue *q, uint64_t *ino)
                 } else if (q->heap[0].due > monotonic_ns()) {
                         wait_until(q, q->heap[0].due);
                 } else {
-                        *ino = q->heap[0].ino;
-                        q->heap[0] = q->heap[--q->count];
-                        sift_down(q->heap, q->count);
-                        q->busy++;
+                        *ino = take_first(q);
                         found = true;
                 }
         }
@@ -259,6 +271,44 @@ worker_main(void *context)
                 pthread_mutex_unlock(&q->lock);
         }
         return NULL;
+}
+
+static bool
+is_in_memory(struct store *s, uint64_t ino)
+{
+        struct inode *inode = inode_hold_present(s, ino);
+
+        if (inode == NULL)
+                return false;
+        pthread_mutex_lock(stripe_of(s, inode));
+        bool small = inode->content != NULL && inode->content->small.is_used;
+        pthread_mutex_unlock(stripe_of(s, inode));
+        inode_release(s, inode);
+        return small;
+}
+
+void
+queue_help(struct store *s)
+{
+        struct seal_queue *q = s->queue;
+        struct progress    progress = { 0 };
+        uint64_t           ino = 0;
+
+        if (q == NULL)
+                return;
+        pthread_mutex_lock(&q->lock);
+        if (!q->stop && q->count >= HELP_FROM && q->heap[0].due <= monotonic_ns())
+                ino = take_first(q);
+        pthread_mutex_unlock(&q->lock);
+        if (ino == 0)
+                return;
+        if (is_in_memory(s, ino))
+                seal_one(q, ino, &progress);
+        else
+                push_in(q, ino, 0);
+        pthread_mutex_lock(&q->lock);
+        q->busy--;
+        pthread_mutex_unlock(&q->lock);
 }
 
 static enum caefs_err

@@ -20,6 +20,10 @@
 /* Files from this size on are encoded by several threads. */
 #define PARALLEL_FROM ((uint64_t) 32 << 20)
 
+/* In files up to this size there is too little to gain from a longer search, and setting
+ * up the slow methods takes longer than all the rest. */
+#define TINY_MAX 4096
+
 void
 seal_result_free(struct store *s, struct sealed_result *r)
 {
@@ -275,6 +279,8 @@ make_result(struct store *s, struct inode *inode, const struct meta_inode *row,
         if (r == NULL)
                 return CAEFS_ERR_NOMEM;
         enum caefs_err err = property_options(s, row->ino, &o, name);
+        if (row->content.size <= TINY_MAX && o.effort == EFFORT_BALANCED)
+                o.effort = EFFORT_FAST;
         if (err == CAEFS_OK)
                 err = encode(s, inode, row, &o, f, r);
         if (err != CAEFS_OK) {

@@ -17,7 +17,7 @@
 
 #define SMALL_MAX   ((size_t) 64 << 10)         /* of one file */
 #define SMALL_TOTAL ((uint64_t) 8 << 20)       /* of all */
-#define SMALL_FIRST ((size_t) 4096)
+#define SMALL_FIRST ((size_t) 256)
 
 bool
 small_may_hold(struct store *s, uint64_t size)

@@ -44,7 +44,7 @@ const char help_mount[] =
         "      threads=N       requests served at once (16)\n"
         "      encoders=N      files encoded at once (one a processor)\n"
         "      read_ahead=KIB  of the kernel (1024; 0: as it is)\n"
-        "      names=N         of files, kept in memory (131072)\n"
+        "      names=N         of files, kept in memory (65536)\n"
         "      no_auto_unmount leave the mount behind when its process is killed\n"
         "      metrics=FILE    figures for Prometheus, written again and again\n"
         "      metrics_interval=SECONDS\n"
