@@ -136,13 +136,15 @@ repair_directories(struct store *s)
 static enum caefs_err
 replace_catalogue(struct store *s)
 {
+        struct stat    st;
         enum caefs_err err = quarantine_file(s, s->root_fd, "caefs.db", "caefs.db",
                                              "the catalogue was damaged, and is made anew");
 
+        if (err == CAEFS_OK && fstatat(s->root_fd, "caefs.db-wal", &st, 0) == 0)
+                err = quarantine_file(s, s->root_fd, "caefs.db-wal", "caefs.db-wal",
+                                      "it is the log of that");
         if (err != CAEFS_OK)
                 return err;
-        /* Its log is worked in by now, or is of no use without it. */
-        io->unlink(s->root_fd, "caefs.db-wal");
         io->unlink(s->root_fd, "caefs.db-shm");
         if (io->rename(s->root_fd, "caefs.db.new", s->root_fd, "caefs.db") < 0 ||
             io->sync(s->root_fd, false) < 0)

@@ -34,6 +34,9 @@ meta_fail(struct meta *m, int code)
         for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
                 if (codes[i].code == (code & 0xff))
                         err = codes[i].err;
+        /* To SQLite a quota is an error like any other. */
+        if (err == CAEFS_ERR_IO && sqlite3_system_errno(m->db) == EDQUOT)
+                err = CAEFS_ERR_QUOTA;
         /* SQLite has taken back changes that callers were told of. */
         if (m->is_open && sqlite3_get_autocommit(m->db)) {
                 m->is_open = false;

@@ -114,7 +114,7 @@ tell_page(void *context, uint32_t page, bool is_mended)
         char sentence[128];
 
         snprintf(sentence, sizeof sentence, "the catalogue: page %u %s", page,
-                 is_mended ? "is damaged in one byte, and is read as it was"
+                 is_mended ? "is damaged in one bit, and is read as it was"
                            : "does not match its checksum");
         l->tell(l->context, sentence);
 }
@@ -129,7 +129,7 @@ meta_check_pages(struct meta *m, meta_tell *tell, void *context)
 
         if (before.mended > 0) {
                 snprintf(sentence, sizeof sentence,
-                         "the catalogue: page %u was damaged in one byte, and was put right",
+                         "the catalogue: page %u was damaged in one bit, and was put right",
                          before.page);
                 tell(context, sentence);
         }

@@ -573,8 +573,8 @@ test_store_newer_version(void **state)
 
         assert_ok(store_close(f->store));
         f->store = NULL;
-        /* user_version is at byte 60 of the database (sqlite.org/fileformat.html).  Two bytes are
-         * changed: one would be put right. */
+        /* user_version is at byte 60 of the database (sqlite.org/fileformat.html).  More than
+         * a bit is changed: that would be put right. */
         snprintf(command, sizeof command,
                  "printf '\\0\\0\\1\\143' | dd of='%s/caefs.db' bs=1 seek=60 conv=notrunc "
                  "status=none", f->path);
