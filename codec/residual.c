@@ -131,7 +131,8 @@ decode(struct cursor *in, const struct residuals *r, struct arena *arena)
         if (in->failed || number >= CODER_LIMIT)
                 return caefs_fail(CAEFS_ERR_CORRUPT, "residuals: no known coder");
         if (number == CODER_EMPTY) {
-                memset(r->value, 0, r->count * (r->wide ? sizeof(int64_t) : sizeof(int32_t)));
+                if (r->count > 0)
+                        memset(r->value, 0, r->count * (r->wide ? sizeof(int64_t) : sizeof(int32_t)));
                 return CAEFS_OK;
         }
         if (r->count == 0)
