@@ -81,6 +81,28 @@ if [ ! -e "$src.no-xattrs" ]; then
     ! cmp -s "$src/d/e/lossy.npy" "$tmp/out/d/e/lossy.npy" || fail "nothing was lost under a bound"
 fi
 
+# Judged value by value; a value that is too far off is found, and so is a byte of a header.
+"$CAEFS" verify --against "$src" "$store:/data/src" >"$tmp/verdicts" || fail "a bound is broken"
+[ "$(grep -c ^holds "$tmp/verdicts")" -ge 300 ] || fail "not every file is judged"
+cp -r "$src/d/e" "$tmp/wrong"
+"$CAEFS" verify -q --against "$tmp/wrong" "$store:/data/src/d/e" || fail "a copy is judged otherwise"
+for at in 400000 3; do
+    "$PYTHON" -c 'import sys
+with open(sys.argv[1], "r+b") as f:
+    f.seek(int(sys.argv[2]))
+    b = f.read(4)
+    f.seek(int(sys.argv[2]))
+    f.write(bytes(255 - x for x in b))' "$tmp/wrong/lossy.npy" $at
+    fails_with 2 "$CAEFS" verify --json --against "$tmp/wrong/lossy.npy" \
+        "$store:/data/src/d/e/lossy.npy" >"$tmp/verdict"
+    grep -q '"holds": false' "$tmp/verdict" || fail "byte $at is not missed"
+    cp "$src/d/e/lossy.npy" "$tmp/wrong/lossy.npy"
+done
+
+rm "$tmp/wrong/hard"
+fails_with 3 "$CAEFS" verify --against "$tmp/wrong" "$store:/data/src/d/e" 2>"$tmp/err" >/dev/null
+grep -q "data/src/d/e/hard" "$tmp/err" || fail "a missing original is not named"
+
 # Again: nothing to do; then what changed.
 [ "$(figure bytes "$CAEFS" import "$src" "$store:/data")" = 0 ] || fail "it is copied again"
 mkdir "$tmp/into"
