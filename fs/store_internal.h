@@ -186,6 +186,7 @@ struct store {
         pthread_mutex_t  stripe[STORE_STRIPES];
 
         _Atomic uint64_t next_generation;
+        _Atomic int64_t  last_write;            /* of any file: monotonic_ns() */
         _Atomic int64_t  space_checked;         /* when there was ample space: milliseconds */
 
         pthread_t       committer;

@@ -21,7 +21,9 @@
 #define WORKER_NICENESS 10
 /* When so many wait, whoever closes a file seals a small one: staging files for what the
  * workers do not come to in time would take more time than that. */
-#define HELP_FROM 512
+#define HELP_FROM 2048
+#define WRITE_PAUSE INT64_C(250000000)  /* nanoseconds */
+#define WAIT_MAX    INT64_C(2000000000)
 
 struct waiting {
         int64_t  due;           /* nanoseconds of the monotonic clock */
@@ -170,6 +172,18 @@ take_first(struct seal_queue *q)
         return ino;
 }
 
+/* When the first of the heap may begin: while somebody writes, encoding would only slow that
+ * down, so it waits for a pause, but not for long.  Lock held. */
+static int64_t
+begin_time(struct seal_queue *q)
+{
+        int64_t due = q->heap[0].due, pause = atomic_load(&q->store->last_write) + WRITE_PAUSE;
+
+        if (pause > due + WAIT_MAX)
+                pause = due + WAIT_MAX;
+        return pause > due ? pause : due;
+}
+
 /* The next file that is due; false when it is time to stop. */
 static bool
 take_due(struct seal_queue *q, uint64_t *ino)
@@ -186,8 +200,8 @@ take_due(struct seal_queue *q, uint64_t *ino)
                         pthread_mutex_lock(&q->lock);
                 } else if (q->count == 0) {
                         pthread_cond_wait(&q->changed, &q->lock);
-                } else if (q->heap[0].due > monotonic_ns()) {
-                        wait_until(q, q->heap[0].due);
+                } else if (begin_time(q) > monotonic_ns()) {
+                        wait_until(q, begin_time(q));
                 } else {
                         *ino = take_first(q);
                         found = true;

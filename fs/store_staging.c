@@ -159,6 +159,7 @@ content_touch(struct store *s, struct inode *inode, uint64_t size, bool exact)
         if (!s->options.caller_stamps || now - inode->row.content.mtime > CALLER_STAMPS_WITHIN)
                 inode->row.content.mtime = inode->row.ctime = now;
         c->written = now;
+        atomic_store(&s->last_write, monotonic_ns());
         c->version++;
         if (c->encoding != NULL)
                 atomic_store(&c->encoding->cancelled, true);
