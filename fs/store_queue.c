@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -40,6 +41,7 @@ struct seal_queue {
         uint64_t         scanned;       /* staged files up to here were read; UINT64_MAX: all */
         bool             stop;
         unsigned         busy;          /* workers that have a file */
+        bool             has_worked;    /* since memory was last given back */
         unsigned         nworkers;
         pthread_t        worker[WORKER_MAX];
         struct progress  progress[WORKER_MAX];  /* cancelled by stop */
@@ -169,6 +171,7 @@ take_first(struct seal_queue *q)
         q->heap[0] = q->heap[--q->count];
         sift_down(q->heap, q->count);
         q->busy++;
+        q->has_worked = true;
         return ino;
 }
 
@@ -184,6 +187,15 @@ begin_time(struct seal_queue *q)
         return pause > due ? pause : due;
 }
 
+/* Buffers of encodings leave large holes in the heaps of the threads that needed them. */
+static void
+give_memory_back(void)
+{
+#ifdef __GLIBC__
+        malloc_trim(0);
+#endif
+}
+
 /* The next file that is due; false when it is time to stop. */
 static bool
 take_due(struct seal_queue *q, uint64_t *ino)
@@ -197,6 +209,11 @@ take_due(struct seal_queue *q, uint64_t *ino)
                         q->scanned = UINT64_MAX;        /* one worker reads */
                         pthread_mutex_unlock(&q->lock);
                         scan(q, after);
+                        pthread_mutex_lock(&q->lock);
+                } else if (q->count == 0 && q->busy == 0 && q->has_worked) {
+                        q->has_worked = false;
+                        pthread_mutex_unlock(&q->lock);
+                        give_memory_back();
                         pthread_mutex_lock(&q->lock);
                 } else if (q->count == 0) {
                         pthread_cond_wait(&q->changed, &q->lock);
