@@ -1,5 +1,24 @@
-/* codec/binary_coder.c - adaptive numbers. */
+/* codec/binary_coder.c - numbers, bit by bit. */
 #include "codec/binary_coder.h"
+
+#define EVEN 32768      /* as likely 1 as 0 */
+
+void
+even_bits_encode(struct binary_encoder *e, uint32_t v, unsigned n)
+{
+        while (n-- > 0)
+                binary_encode(e, v >> n & 1, EVEN);
+}
+
+uint32_t
+even_bits_decode(struct binary_decoder *d, unsigned n)
+{
+        uint32_t v = 0;
+
+        while (n-- > 0)
+                v = v << 1 | binary_decode(d, EVEN);
+        return v;
+}
 
 void
 adaptive_number_init(struct adaptive_number *a)
@@ -22,7 +41,7 @@ adaptive_number_encode(struct binary_encoder *e, struct adaptive_number *a, uint
                 if (i + 1 == below)
                         adaptive_encode(e, &a->first[below], bit);
                 else
-                        binary_encode(e, bit, 32768);
+                        binary_encode(e, bit, EVEN);
         }
 }
 
@@ -36,7 +55,7 @@ adaptive_number_decode(struct binary_decoder *d, struct adaptive_number *a)
                 below++;
         for (unsigned i = below; i-- > 0;) {
                 bool bit = i + 1 == below ? adaptive_decode(d, &a->first[below]) :
-                           binary_decode(d, 32768);
+                           binary_decode(d, EVEN);
                 v = v << 1 | bit;
         }
         return v - 1;

@@ -179,6 +179,10 @@ adaptive_decode(struct binary_decoder *d, struct adaptive_bit *a)
         return bit;
 }
 
+/* The low N bits of V, the highest first, each as likely 0 as 1; N <= 32. */
+void     even_bits_encode(struct binary_encoder *e, uint32_t v, unsigned n);
+uint32_t even_bits_decode(struct binary_decoder *d, unsigned n);
+
 /* Numbers 0 to 2^32 - 2: V + 1 has a length of L bits; L - 1 ones and a zero, each of
  * them adaptive, then the L - 1 bits below the leading one; the first is adaptive. */
 struct adaptive_number {

@@ -236,23 +236,6 @@ find_steps(const struct primed_lesson *l, const struct classes *classes, unsigne
 
 /* ---- bytes ---- */
 
-static void
-write_bits(struct binary_encoder *e, unsigned v, unsigned n)
-{
-        while (n-- > 0)
-                binary_encode(e, v >> n & 1, 32768);
-}
-
-static unsigned
-read_bits(struct binary_decoder *d, unsigned n)
-{
-        unsigned v = 0;
-
-        while (n-- > 0)
-                v = v << 1 | binary_decode(d, 32768);
-        return v;
-}
-
 void
 primed_lesson_write(const struct primed_lesson *l, struct bytes *out)
 {
@@ -265,11 +248,11 @@ primed_lesson_write(const struct primed_lesson *l, struct bytes *out)
 
         adaptive_number_init(&many);
         adaptive_number_init(&change);
-        write_bits(&e, n - 1, 5);
+        even_bits_encode(&e, n - 1, 5);
         for (unsigned c = 1; c < n; c++) {
-                write_bits(&e, cut[c].from, 5);
-                write_bits(&e, cut[c].axis, 2);
-                write_bits(&e, cut[c].at, 5);
+                even_bits_encode(&e, cut[c].from, 5);
+                even_bits_encode(&e, cut[c].axis, 2);
+                even_bits_encode(&e, cut[c].at, 5);
         }
         for (unsigned c = 0; c < n; c++) {
                 unsigned nsteps = find_steps(l, &classes, c, step);
@@ -286,11 +269,11 @@ read_classes(struct binary_decoder *d, struct primed *p)
 {
         struct classes classes = { { { { 0 } } } };
 
-        p->nclasses = read_bits(d, 5) + 1;
+        p->nclasses = even_bits_decode(d, 5) + 1;
         for (unsigned c = 1; c < p->nclasses; c++) {
-                struct cut cut = { .from = read_bits(d, 5) };
-                unsigned axis = read_bits(d, 2);
-                cut.at = read_bits(d, 5);
+                struct cut cut = { .from = even_bits_decode(d, 5) };
+                unsigned axis = even_bits_decode(d, 2);
+                cut.at = even_bits_decode(d, 5);
                 if (cut.from >= c || axis >= NAXES)
                         return false;
                 cut.axis = (enum axis) axis;

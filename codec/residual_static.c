@@ -55,34 +55,17 @@ kinds_find(struct kinds *k, const struct residuals *r, struct arena *arena)
 /* --- The header ------------------------------------------------------------ */
 
 static void
-write_bits(struct binary_encoder *e, unsigned v, unsigned n)
-{
-        while (n-- > 0)
-                binary_encode(e, v >> n & 1, 32768);
-}
-
-static unsigned
-read_bits(struct binary_decoder *d, unsigned n)
-{
-        unsigned v = 0;
-
-        while (n-- > 0)
-                v = v << 1 | binary_decode(d, 32768);
-        return v;
-}
-
-static void
 header_write(const struct static_header *h, struct bytes *out)
 {
         struct binary_encoder e = binary_encoder_of(out);
         struct adaptive_number which;
 
         adaptive_number_init(&which);
-        write_bits(&e, h->rule.split, 3);
-        write_bits(&e, h->rule.msb, 2);
-        write_bits(&e, h->precision.scale - RANS_SCALE_MIN, 2);
-        write_bits(&e, h->precision.fineness, 2);
-        write_bits(&e, h->lanes == RANS_LANES, 1);
+        even_bits_encode(&e, h->rule.split, 3);
+        even_bits_encode(&e, h->rule.msb, 2);
+        even_bits_encode(&e, h->precision.scale - RANS_SCALE_MIN, 2);
+        even_bits_encode(&e, h->precision.fineness, 2);
+        even_bits_encode(&e, h->lanes == RANS_LANES, 1);
         if (h->nkinds > 1) {
                 adaptive_number_encode(&e, &which, h->nmodels - 1);
                 for (unsigned i = 1; i < h->nkinds && h->nmodels > 1; i++)
@@ -125,11 +108,11 @@ header_read(struct static_header *h, unsigned nkinds, unsigned width, struct cur
         unsigned classes = 0;
 
         h->nkinds = nkinds;
-        h->rule.split = read_bits(&d, 3);
-        h->rule.msb = read_bits(&d, 2);
-        h->precision.scale = RANS_SCALE_MIN + read_bits(&d, 2);
-        h->precision.fineness = read_bits(&d, 2);
-        h->lanes = read_bits(&d, 1) == 1 ? RANS_LANES : RANS_LANES / 2;
+        h->rule.split = even_bits_decode(&d, 3);
+        h->rule.msb = even_bits_decode(&d, 2);
+        h->precision.scale = RANS_SCALE_MIN + even_bits_decode(&d, 2);
+        h->precision.fineness = even_bits_decode(&d, 2);
+        h->lanes = even_bits_decode(&d, 1) == 1 ? RANS_LANES : RANS_LANES / 2;
         if (!token_rule_valid(h->rule, width) || !read_models_of_kinds(h, &d))
                 return caefs_fail(CAEFS_ERR_CORRUPT, "residuals: impossible static header");
         for (unsigned i = 0; i < h->nmodels; i++) {
