@@ -202,7 +202,7 @@ control_write(fuse_req_t req, const char *data, size_t size, off_t offset,
 /* ---- closing ------------------------------------------------------------ */
 
 void
-control_flush(fuse_req_t req, struct fuse_file_info *fi)
+control_fsync(fuse_req_t req, struct fuse_file_info *fi)
 {
         struct control_handle *h = handle_of(fi);
         enum caefs_err err = CAEFS_OK;

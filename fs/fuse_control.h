@@ -72,7 +72,7 @@ void control_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 void control_read(fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *fi);
 void control_write(fuse_req_t req, const char *data, size_t size, off_t offset,
                    struct fuse_file_info *fi);
-void control_flush(fuse_req_t req, struct fuse_file_info *fi);
+void control_fsync(fuse_req_t req, struct fuse_file_info *fi);
 void control_release(fuse_req_t req, struct fuse_file_info *fi);
 
 #endif

@@ -1,4 +1,4 @@
-/* fs/fuse_files.c - open files: create, read, write, flush, release. */
+/* fs/fuse_files.c - open files: create, read, write, release. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -107,7 +107,7 @@ static void
 op_fsync(fuse_req_t req, fuse_ino_t inode, int data_only, struct fuse_file_info *fi)
 {
         if (control_owns(inode))
-                control_flush(req, fi);
+                control_fsync(req, fi);
         else
                 adapter_reply(req, store_file_sync(adapter_handle(fi)->file, data_only != 0));
 }

@@ -80,9 +80,6 @@ MEASURED(create, CREATE,
          (fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
           struct fuse_file_info *fi),
          (req, parent, name, mode, fi))
-MEASURED(flush, FLUSH,
-         (fuse_req_t req, fuse_ino_t inode, struct fuse_file_info *fi),
-         (req, inode, fi))
 MEASURED(release, RELEASE,
          (fuse_req_t req, fuse_ino_t inode, struct fuse_file_info *fi),
          (req, inode, fi))
@@ -200,7 +197,6 @@ adapter_measure_operations(struct fuse_lowlevel_ops *ops)
         MEASURE(read);
         MEASURE(write);
         MEASURE(write_buf);
-        MEASURE(flush);
         MEASURE(release);
         MEASURE(fsync);
         MEASURE(opendir);

@@ -8,7 +8,7 @@
 
 static const char *const names[OPERATION_COUNT] = {
         "lookup", "forget", "getattr", "setattr", "readlink", "mknod", "mkdir", "unlink", "rmdir",
-        "symlink", "rename", "link", "open", "create", "read", "write", "flush", "release",
+        "symlink", "rename", "link", "open", "create", "read", "write", "release",
         "fsync", "opendir", "readdir", "statfs", "setxattr", "getxattr", "listxattr",
         "removexattr", "fallocate", "lseek", "copy",
 };
